@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints it alone, without a traceback, and exits with code 2.
     """
+
+
+class ObjectiveError(RuntimeError):
+    """A term of the objective teaches nothing or is not finite: the run stops, naming the term."""

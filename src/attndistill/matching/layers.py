@@ -1,0 +1,103 @@
+"""Layer maps: pairs of a student layer and the teacher layer it learns from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..errors import InputError
+
+LayerMapSpec = str | Sequence[Sequence[int]] | Mapping[int, int]
+
+
+class LayerStrategy(StrEnum):
+    """Named layer maps."""
+
+    UNIFORM = "uniform"
+    LAST = "last"
+    FIRST = "first"
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """Pairs (student layer, teacher layer), 0-based."""
+
+    pairs: tuple[tuple[int, int], ...]
+
+    @property
+    def student_layers(self) -> list[int]:
+        """The student layers that learn, each once, ascending."""
+        return sorted({student for student, _ in self.pairs})
+
+    @property
+    def teacher_layers(self) -> list[int]:
+        """The teacher layers that teach, each once, ascending."""
+        return sorted({teacher for _, teacher in self.pairs})
+
+
+def resolve_layer_map(spec: LayerMapSpec, student_layers: int, teacher_layers: int) -> LayerMap:
+    """Turn a strategy or explicit pairs into a checked `LayerMap`.
+
+    Args:
+        spec: ``"uniform"`` (student layer i learns from round((i+1)·L_t/L_s − 1), so that the last
+            learns from the last: 6 → 3 gives 1, 3, 5; Jiao et al. 2020 found it best for BERT),
+            ``"last"`` (the teacher's last L_s layers), ``"first"`` (its first L_s), or explicit
+            pairs ``[[student, teacher], …]`` or ``{student: teacher}``, 0-based.
+        student_layers: L_s, the student's number of layers.
+        teacher_layers: L_t, the teacher's.
+
+    Raises:
+        InputError: an unknown strategy, a layer out of range, a pair given twice, or a student
+            deeper than the teacher for ``"last"`` and ``"first"``.
+    """
+    if isinstance(spec, str):
+        return LayerMap(tuple(enumerate(_strategy(spec, student_layers, teacher_layers))))
+    pairs = tuple(_pairs(spec.items() if isinstance(spec, Mapping) else spec))
+    _check_pairs(pairs, student_layers, teacher_layers)
+    return LayerMap(pairs)
+
+
+def _strategy(name: str, student_layers: int, teacher_layers: int) -> list[int]:
+    if name not in list(LayerStrategy):
+        raise InputError(
+            f"unknown layer map {name!r}: choose {', '.join(LayerStrategy)}, "
+            "or give pairs [[student layer, teacher layer], …]"
+        )
+    if name == LayerStrategy.UNIFORM:
+        depth_ratio = teacher_layers / student_layers
+        return [max(0, round((i + 1) * depth_ratio - 1)) for i in range(student_layers)]
+    if student_layers > teacher_layers:
+        raise InputError(
+            f"layer map {name!r} needs a student no deeper than its teacher, but the student has "
+            f"{student_layers} layers and the teacher {teacher_layers}; use 'uniform' or pairs"
+        )
+    start = teacher_layers - student_layers if name == LayerStrategy.LAST else 0
+    return list(range(start, start + student_layers))
+
+
+def _pairs(spec: Iterable[Sequence[int]]) -> Iterable[tuple[int, int]]:
+    for pair in spec:
+        numbers = list(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else [pair]
+        if len(numbers) != 2 or any(type(number) is not int for number in numbers):
+            raise InputError(
+                f"a layer map is a list of pairs [student layer, teacher layer], but it holds {pair!r}"
+            )
+        yield numbers[0], numbers[1]
+
+
+def _check_pairs(
+    pairs: tuple[tuple[int, int], ...], student_layers: int, teacher_layers: int
+) -> None:
+    if not pairs:
+        raise InputError("the layer map is empty: give at least one [student layer, teacher layer]")
+    for student, teacher in pairs:
+        for side, layer, count in (
+            ("student", student, student_layers),
+            ("teacher", teacher, teacher_layers),
+        ):
+            if not 0 <= layer < count:
+                raise InputError(
+                    f"layer map pair [{student}, {teacher}]: the {side} has layers 0 to "
+                    f"{count - 1}, not {layer} (numbers are 0-based)"
+                )
+    if len(set(pairs)) < len(pairs):
+        raise InputError(f"the layer map names a pair twice: {[list(pair) for pair in pairs]}")
