@@ -79,7 +79,8 @@ def _pairs(spec: Iterable[Sequence[int]]) -> Iterable[tuple[int, int]]:
         numbers = list(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else [pair]
         if len(numbers) != 2 or any(type(number) is not int for number in numbers):
             raise InputError(
-                f"a layer map is a list of pairs [student layer, teacher layer], but it holds {pair!r}"
+                "a layer map is a list of pairs [student layer, teacher layer], "
+                f"but it holds {pair!r}"
             )
         yield numbers[0], numbers[1]
 

@@ -1,0 +1,118 @@
+"""What one capture context wants, and the records of the forward under way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .architectures import AttentionLayer
+from .masks import BuiltMask, seen_mask
+from .record import AttentionRecord
+
+
+class Recorder:
+    """Records the wanted attention layers of one model between `begin` and `end`."""
+
+    def __init__(self, model: nn.Module, wanted: list[AttentionLayer], *, values: bool) -> None:
+        self.layer_of = {model.get_submodule(layer.name): layer for layer in wanted}
+        self.values = values
+        self.records: list[AttentionRecord] = []
+        self.built_masks: list[BuiltMask] = []
+        self.generating = False
+        self.active = False
+        self._grad_enabled = False
+        self._found: dict[AttentionLayer, AttentionRecord] = {}
+
+    def begin(self) -> None:
+        """A top-level forward starts."""
+        self.records.clear()
+        self.active = not self.generating
+        self._grad_enabled = torch.is_grad_enabled()
+
+    def complete(self) -> None:
+        """A top-level forward ended well: publish its records, or say what is missing."""
+        if not self.active:
+            return
+        missing = [layer for layer in self.layer_of.values() if layer not in self._found]
+        if missing:
+            names = ", ".join(f"{layer.stack} {layer.kind} {layer.layer}" for layer in missing)
+            raise InputError(
+                f"the forward did not call attention layer(s) {names}: layers are skipped at "
+                "random when the model's config sets layerdrop; set it to 0"
+            )
+        self.records.extend(self._found[layer] for layer in self.layer_of.values())
+
+    def end(self) -> None:
+        """A top-level forward ended, well or not."""
+        self.active = False
+        self.built_masks.clear()
+        self._found.clear()
+
+    def record(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        kwargs: Mapping[str, Any],
+        implementation: str,
+    ) -> None:
+        """Note the arguments of one attention call, if its module is wanted."""
+        layer = self.layer_of.get(module)
+        if not self.active or layer is None:
+            return
+        self._check_call(layer)
+        mask, bias = self._mask_and_bias(module, query, attention_mask, kwargs, implementation)
+        scale = kwargs.get("scaling")
+        self._found[layer] = AttentionRecord(
+            query=query,
+            key=key,
+            value=value if self.values else None,
+            scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
+            mask=mask,
+            bias=bias,
+            softcap=kwargs.get("softcap"),
+            sinks=kwargs.get("s_aux"),
+            stack=layer.stack,
+            kind=layer.kind,
+            layer=layer.layer,
+        )
+
+    def _check_call(self, layer: AttentionLayer) -> None:
+        if layer in self._found:
+            raise InputError(
+                f"{layer.name} is called more than once in a forward: layers that share one "
+                "attention module cannot be told apart yet; choose a model without shared layers"
+            )
+        if self._grad_enabled and not torch.is_grad_enabled():
+            raise InputError(
+                f"{layer.name} runs without gradients inside a forward that has them: reentrant "
+                "gradient checkpointing loses the gradient of attention; set "
+                'gradient_checkpointing_kwargs={"use_reentrant": False}'
+            )
+
+    def _mask_and_bias(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        attention_mask: Tensor | None,
+        kwargs: Mapping[str, Any],
+        implementation: str,
+    ) -> tuple[Any, Tensor | None]:
+        # Where sdpa and flash get no Q×K mask they mask causally themselves, by this flag alone;
+        # eager never does: its masks are always built.
+        is_causal = kwargs.get("is_causal")
+        is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+        mask, bias = seen_mask(
+            attention_mask,
+            self.built_masks,
+            causal=bool(is_causal) and implementation != "eager" and query.shape[2] > 1,
+            window=kwargs.get("sliding_window") if "flash" in implementation else None,
+        )
+        position_bias = kwargs.get("position_bias")
+        if position_bias is not None:
+            bias = position_bias if bias is None else bias + position_bias
+        return mask, bias

@@ -1,0 +1,164 @@
+"""What a model costs to keep and to run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..errors import InputError
+from .energy import ASSUMED_WATTS, POWERCAP, Energy, estimate_energy, measure_energy, open_meter
+from .flops import Flops, count_flops
+from .latency import Latency, fixed_threads, time_in_turn
+from .layers import Parameters, count_parameters
+from .memory import peak_memory
+from .predict import Collator, inference, model_columns, to_device
+
+WEIGHT_FILES = "*.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a model costs, on rows of the data set's median length.
+
+    Attributes:
+        parameters: counts.
+        size_bytes: of the saved folder's weights; None where no folder was given.
+        latency: one per batch size, ascending.
+        flops: per example.
+        peak_memory_bytes: weights plus the largest live tensors of a forward of the largest batch.
+        energy: of 1,000 inferences at the largest batch size.
+    """
+
+    parameters: Parameters
+    size_bytes: int | None
+    latency: tuple[Latency, ...]
+    flops: Flops
+    peak_memory_bytes: int
+    energy: Energy
+
+
+def measure_costs(
+    models: Mapping[str, PreTrainedModel],
+    dataset: Any,
+    collator: Collator,
+    *,
+    batch_sizes: Sequence[int] = (1, 32),
+    folders: Mapping[str, Path] | None = None,
+    threads: int | None = None,
+    seconds: float = 3.0,
+    watts: float = ASSUMED_WATTS,
+    powercap: Path = POWERCAP,
+) -> dict[str, Cost]:
+    """Measure models on the same rows of typical length, in turn, with fixed threads.
+
+    Args:
+        models: by name, on one device.
+        dataset: tokenised rows; those closest to the median length are used.
+        collator: makes a batch of a list of rows.
+        batch_sizes: examples per forward.
+        folders: by name, where a model is saved.
+        threads: CPU threads; None for torch's current number.
+        seconds: of latency measurement per batch size, all models together.
+        watts: declared power for the energy estimate where no meter can be read.
+        powercap: where Linux shows the processor's energy counters.
+
+    Raises:
+        InputError: the data set is empty or a folder holds no weights.
+    """
+    sizes = sorted(set(batch_sizes))
+    device = next(iter(models.values())).device
+    rows = typical_rows(dataset, sizes[-1])
+    prepared = {
+        (name, size): _batch(model, rows, collator, size)
+        for name, model in models.items()
+        for size in (1, *sizes)
+    }
+    with inference(*models.values()), fixed_threads(threads) as used_threads:
+        runs = {
+            size: {name: _forward(model, prepared[name, size]) for name, model in models.items()}
+            for size in sizes
+        }
+        times = {size: time_in_turn(runs[size], seconds=seconds) for size in sizes}
+        meter = open_meter(device, powercap)
+        measured = meter and measure_energy(runs[sizes[-1]], meter, batch_size=sizes[-1])
+    return {
+        name: Cost(
+            parameters=count_parameters(model),
+            size_bytes=weight_bytes(folders[name]) if folders and name in folders else None,
+            latency=tuple(
+                _latency(times[size][name], prepared[name, size], used_threads) for size in sizes
+            ),
+            flops=count_flops(model, prepared[name, 1]),
+            peak_memory_bytes=peak_memory(model, prepared[name, sizes[-1]]),
+            energy=measured[name]
+            if measured
+            else estimate_energy(
+                float(np.median(times[sizes[-1]][name])), batch_size=sizes[-1], watts=watts
+            ),
+        )
+        for name, model in models.items()
+    }
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the weight files in a saved model's folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    sizes = [path.stat().st_size for path in Path(folder).glob(WEIGHT_FILES)]
+    if not sizes:
+        raise InputError(
+            f"{folder} holds no weights ({WEIGHT_FILES}): give the folder of a model saved with "
+            "save_pretrained"
+        )
+    return sum(sizes)
+
+
+def typical_rows(dataset: Any, count: int) -> Any:
+    """The ``count`` rows whose length is closest to the median, repeated where there are fewer.
+
+    The first row is the closest. Ties keep the order of the data set.
+
+    Raises:
+        InputError: the data set is empty.
+    """
+    if len(dataset) == 0:
+        raise InputError("costs are measured on rows of the data set, but it is empty")
+    lengths = np.array([len(tokens) for tokens in dataset["input_ids"]])
+    closest = np.argsort(np.abs(lengths - np.median(lengths)), kind="stable")
+    return dataset.select(np.resize(closest[:count], count))
+
+
+def _batch(model: PreTrainedModel, rows: Any, collator: Collator, size: int) -> dict[str, Tensor]:
+    columns = model_columns(model, rows)
+    batch = to_device(collator([columns[row] for row in range(size)]), model.device)
+    batch.pop("labels", None)
+    return batch
+
+
+def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], None]:
+    def run() -> None:
+        model(**batch)
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)
+
+    return run
+
+
+def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Latency:
+    batch_size, sequence_length = batch["input_ids"].shape
+    median, p95 = np.percentile(1000 * seconds, [50, 95])
+    return Latency(
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        median_ms=float(median),
+        p95_ms=float(p95),
+        runs=len(seconds),
+        threads=threads,
+    )

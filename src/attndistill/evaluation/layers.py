@@ -1,0 +1,57 @@
+"""The transformer layers of a model and where its parameters are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..capture import attention_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Parameter counts; shared parameters count once.
+
+    Attributes:
+        total: of the whole model.
+        embedding: of embedding tables outside the transformer layers.
+        layers: of the transformer layers.
+    """
+
+    total: int
+    embedding: int
+    layers: int
+
+
+def transformer_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The transformer layers by their path: attention, feed-forward and norms together.
+
+    A layer is the item of the outermost ``ModuleList`` around an attention module; where there is
+    none, the attention module itself.
+    """
+    names = [_layer_name(model, layer.name) for layer in attention_layers(model)]
+    return {name: model.get_submodule(name) for name in dict.fromkeys(names)}
+
+
+def count_parameters(model: nn.Module) -> Parameters:
+    """Count a model's parameters by where they are."""
+    layers = transformer_layers(model).values()
+    in_layers = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    return Parameters(
+        total=_count(model.parameters()),
+        embedding=_count(table for table in tables if id(table) not in in_layers),
+        layers=_count(parameter for layer in layers for parameter in layer.parameters()),
+    )
+
+
+def _layer_name(model: nn.Module, attention_name: str) -> str:
+    parts = attention_name.split(".")
+    for depth in range(1, len(parts)):
+        if isinstance(model.get_submodule(".".join(parts[:depth])), nn.ModuleList):
+            return ".".join(parts[: depth + 1])
+    return attention_name
+
+
+def _count(parameters: Iterable[Tensor]) -> int:
+    return sum({id(parameter): parameter.numel() for parameter in parameters}.values())

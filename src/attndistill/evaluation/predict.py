@@ -1,0 +1,126 @@
+"""The predictions of a classifier on every row of a data set."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """A classifier's logits on the rows of a data set, in its order.
+
+    Attributes:
+        logits: float32 [N, C].
+        labels: int64 [N], the rows' true classes.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def classes(self) -> np.ndarray:
+        """[N] predicted classes."""
+        return self.logits.argmax(1)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """[N] bool: whether the predicted class is the true one."""
+        return self.classes == self.labels
+
+
+def predict(
+    model: nn.Module,
+    dataset: Any,
+    collator: Collator,
+    *,
+    batch_size: int = 64,
+    description: str = "",
+) -> Predictions:
+    """Predict every row, in eval mode and without gradients.
+
+    Args:
+        model: a Transformers sequence classifier; its train and eval flags are restored.
+        dataset: tokenised `datasets.Dataset` with a ``labels`` column; columns that the model's
+            forward does not take are left out.
+        collator: makes a batch of a list of rows.
+        batch_size: rows per forward.
+        description: shown beside a progress bar on stderr; no bar when empty.
+
+    Raises:
+        InputError: the data set is empty, or a logit is not finite.
+    """
+    if len(dataset) == 0:
+        raise InputError("there are no rows to predict: the data set is empty")
+    logits, labels = [], []
+    with inference(model):
+        for batch in batches(
+            model, dataset, collator, batch_size=batch_size, description=description
+        ):
+            labels.append(batch.pop("labels").cpu())
+            logits.append(model(**batch).logits.float().cpu())
+    all_logits = torch.cat(logits).numpy()
+    bad_rows = np.flatnonzero(~np.isfinite(all_logits).all(1))
+    if len(bad_rows):
+        raise InputError(
+            f"{type(model).__name__} gives logits that are not finite on {len(bad_rows)} of "
+            f"{len(all_logits)} rows (first: row {bad_rows[0]}); its weights have probably "
+            "diverged: lower the learning rate, or check the checkpoint"
+        )
+    return Predictions(logits=all_logits, labels=torch.cat(labels).long().numpy())
+
+
+@contextmanager
+def inference(*models: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; every module's own flag is restored on exit."""
+    flags = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+def batches(
+    model: nn.Module, dataset: Any, collator: Collator, *, batch_size: int, description: str = ""
+) -> Iterator[dict[str, Tensor]]:
+    """The batches of a data set in order, on the model's device, with the columns it takes."""
+    dataset = model_columns(model, dataset)
+    device = next(model.parameters()).device
+    starts = track(
+        range(0, len(dataset), batch_size),
+        description=description,
+        console=Console(stderr=True),
+        disable=not description,
+        transient=True,
+    )
+    for start in starts:
+        rows = [dataset[row] for row in range(start, min(start + batch_size, len(dataset)))]
+        yield to_device(collator(rows), device)
+
+
+def model_columns(model: nn.Module, dataset: Any) -> Any:
+    """The data set with only the columns that the model's forward names, and ``labels``."""
+    # A PEFT model's own forward names no columns.
+    get_base_model: Any = getattr(model, "get_base_model", lambda: model)
+    taken = {*inspect.signature(get_base_model().forward).parameters, "labels"}
+    return dataset.select_columns([name for name in dataset.column_names if name in taken])
+
+
+def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A copy of the batch on ``device``."""
+    return {name: tensor.to(device) for name, tensor in batch.items()}

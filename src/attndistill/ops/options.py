@@ -1,0 +1,37 @@
+"""The choices a caller makes by name."""
+
+from enum import StrEnum
+from typing import NoReturn
+
+
+class Option(StrEnum):
+    """A string enum whose error lists the choices."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        choices = ", ".join(repr(member.value) for member in cls)
+        raise ValueError(f"{cls.__name__.lower()} must be one of {choices}; got {value!r}")
+
+
+class Impl(Option):
+    """How an operation is computed; the mathematics is the same."""
+
+    AUTO = "auto"
+    REFERENCE = "reference"
+    BLOCKWISE = "blockwise"
+    TRITON = "triton"
+
+
+class Per(Option):
+    """What the total and the count are summed over: everything, all but heads, or keys only."""
+
+    ALL = "all"
+    HEAD = "head"
+    ROW = "row"
+
+
+class Masks(Option):
+    """Whether both sides must see the same keys, or only keys seen by both are compared."""
+
+    EQUAL = "equal"
+    INTERSECT = "intersect"

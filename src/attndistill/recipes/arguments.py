@@ -1,0 +1,98 @@
+"""Training arguments of a recipe: Transformers' own names, checked, with the defaults spelt out."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from ..errors import InputError
+from ..training import DistillationArguments
+from .checking import as_mapping, choose, convert, join, refuse_unknown
+
+ELSEWHERE = {
+    "output_dir": "set output_dir at the top of the recipe, or --output-dir",
+    "resume_from_checkpoint": "use --resume",
+}
+# Spelt out in a resolved recipe, so that it does not change with Transformers' defaults.
+SPELT_OUT = (
+    "num_train_epochs",
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "optim",
+    "max_grad_norm",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "train_sampling_strategy",
+)
+EVALUATION_METRICS = ("loss", "accuracy")
+
+
+def read_training(raw: Any, path: str) -> dict[str, Any]:
+    """Check the student's training arguments and fill in the recipe's defaults.
+
+    Evaluation and saving happen every epoch unless said otherwise, the newest checkpoint is kept
+    (and the best one), and ``load_best_model_at_end`` goes by validation accuracy.
+    """
+    given = _read(raw, path, refused={**ELSEWHERE, "seed": "set seed at the top of the recipe"})
+    eval_strategy = given.get("eval_strategy", "epoch")
+    filled = {
+        "eval_strategy": eval_strategy,
+        "save_strategy": eval_strategy,
+        "save_total_limit": 1,
+        **given,
+    }
+    if "eval_steps" in filled:
+        filled.setdefault("save_steps", filled["eval_steps"])
+    if filled.get("load_best_model_at_end"):
+        filled.setdefault("metric_for_best_model", "accuracy")
+    _try(filled, path)
+    return filled
+
+
+def read_teacher_training(raw: Any, path: str, seed: int) -> dict[str, Any]:
+    """Check the teacher's training arguments; only its final weights are kept by default."""
+    given = _read(raw, path, refused=ELSEWHERE)
+    best = "epoch" if given.get("load_best_model_at_end") else "no"
+    filled = {"eval_strategy": best, "save_strategy": best, "seed": seed, **given}
+    if filled.get("load_best_model_at_end"):
+        filled.setdefault("metric_for_best_model", "accuracy")
+    _try(filled, path)
+    return filled
+
+
+def training_arguments(settings: Mapping[str, Any], output_dir: str) -> DistillationArguments:
+    """The arguments object for checked settings, with a progress bar whatever the log level."""
+    return DistillationArguments(
+        output_dir=output_dir, **{"disable_tqdm": False, "report_to": "none", **settings}
+    )
+
+
+def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
+    settings = as_mapping(raw, path)
+    known = {field.name: field for field in fields(DistillationArguments) if field.init}
+    refuse_unknown(settings, list(known), path)
+    hints = get_type_hints(DistillationArguments)
+    checked: dict[str, Any] = {}
+    for name, value in settings.items():
+        where = join(path, name)
+        if refused.get(name):
+            raise InputError(f"{where} does not belong here: {refused[name]}")
+        choices = known[name].metadata.get("choices")
+        if name == "metric_for_best_model":
+            choices, value = EVALUATION_METRICS, str(value).removeprefix("eval_")
+        if choices and value is not None:
+            checked[name] = choose(value, list(choices), where)
+        else:
+            checked[name] = convert(value, hints[name], where)
+    defaults = {name: known[name].default for name in SPELT_OUT}
+    return {name: getattr(value, "value", value) for name, value in (defaults | checked).items()}
+
+
+def _try(settings: Mapping[str, Any], path: str) -> None:
+    """Let Transformers check how the arguments go together."""
+    try:
+        training_arguments(settings, output_dir="unused")
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,0 +1,25 @@
+"""What a command tells its user on the way, and which libraries keep quiet meanwhile."""
+
+import os
+
+from rich.console import Console
+
+
+def say(text: str) -> None:
+    """Print a line to stdout, once over all processes, as it is: no markup, no wrapping."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+def quieten_libraries() -> None:
+    """Silence progress bars and notices that say nothing about this run; keep errors.
+
+    Loading notices are replaced by checks of our own that stop the run.
+    """
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

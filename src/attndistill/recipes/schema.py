@@ -1,0 +1,305 @@
+"""What a recipe says: checked, frozen, with its defaults filled in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import InputError
+from ..matching import LayerMapSpec
+from ..matching.layers import LayerStrategy
+from ..objectives import AttentionTerm, LogitsTerm, Objective, TaskTerm, Term
+from .arguments import read_teacher_training, read_training
+from .checking import as_mapping, choose, join, read_settings, refuse_unknown
+from .paths import locate_data, locate_model
+from .yaml_file import apply_settings, read_yaml
+
+TASKS = (
+    "classification",
+    "token-classification",
+    "causal-lm",
+    "summarization",
+    "image-classification",
+)
+TASKS_THAT_RUN = ("classification",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """Where the teacher comes from.
+
+    Attributes:
+        model: a folder, or a name on the model hub.
+        train: training arguments, where it still needs fine-tuning on the recipe's data.
+    """
+
+    model: str
+    train: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptLayers:
+    """A student made of some of the teacher's layers (0-based)."""
+
+    keep_layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentModel:
+    """A student that starts from a model of its own: a folder or a name on the model hub."""
+
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshStudent:
+    """A student of the teacher's architecture with these config fields and fresh weights."""
+
+    config: Mapping[str, Any]
+
+
+StudentConfig = KeptLayers | StudentModel | FreshStudent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The data's columns by their role."""
+
+    text: str = "text"
+    text_pair: str | None = None
+    label: str = "label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the examples are.
+
+    Attributes:
+        train: one or more CSV, TSV, JSON lines or Parquet files, a folder written by
+            ``save_to_disk``, or a name on the data set hub.
+        validation: likewise; where absent, the source's own split of this name or a tenth of
+            the training rows.
+        test: likewise.
+        columns: which column is what.
+        max_length: tokens at which a text is cut off.
+    """
+
+    train: str | list[str]
+    validation: str | list[str] | None = None
+    test: str | list[str] | None = None
+    columns: Columns = Columns()
+    max_length: int = 128
+
+    def __post_init__(self) -> None:
+        if self.max_length < 2:
+            raise InputError(f"max_length must be at least 2 tokens, not {self.max_length}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run: what is distilled into what, on which data, for which objective.
+
+    Attributes:
+        task: the kind of model; ``classification`` of text.
+        teacher: the model to learn from.
+        student: the model that learns.
+        data: the examples.
+        terms: the objective's terms by name.
+        layer_map: which teacher layer teaches which student layer.
+        training: the student's `DistillationArguments`, by their own names.
+        output_dir: the run's folder.
+        seed: of the student's weights, the order of the data and dropout.
+        trust_remote_code: whether code that comes with a model may run.
+    """
+
+    task: str
+    teacher: TeacherConfig
+    student: StudentConfig
+    data: DataConfig
+    terms: Mapping[str, Term]
+    layer_map: LayerMapSpec
+    training: Mapping[str, Any]
+    output_dir: str
+    seed: int
+    trust_remote_code: bool
+
+    @property
+    def objective(self) -> Objective:
+        """The objective of the recipe's terms."""
+        return Objective(self.terms)
+
+    def with_terms(self, names: Sequence[str]) -> "Recipe":
+        """The recipe with only these of its terms."""
+        return replace(self, terms={name: self.terms[name] for name in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The resolved recipe as plain data: it reads back as the same recipe."""
+        terms = {name: asdict(term) for name, term in self.terms.items()}  # type: ignore[call-overload]
+        if "attention" in terms:
+            terms["attention"]["layers"] = self.layer_map
+        plain = {
+            "task": self.task,
+            "teacher": {key: value for key, value in asdict(self.teacher).items() if value},
+            "student": asdict(self.student),
+            "data": asdict(self.data),
+            "objective": terms,
+            "training": dict(self.training),
+            "seed": self.seed,
+            "output_dir": self.output_dir,
+            "trust_remote_code": self.trust_remote_code,
+        }
+        return _plain(plain)
+
+    def to_yaml(self) -> str:
+        """The resolved recipe as YAML."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(
+    path: str | Path, *, settings: Sequence[str] = (), output_dir: str | None = None
+) -> Recipe:
+    """Read, override and check a recipe file.
+
+    Args:
+        path: the YAML file. Relative paths in it are taken from the working directory, then from
+            the file's folder.
+        settings: ``a.b=value`` overrides, applied before anything is checked.
+        output_dir: in place of the recipe's own; by default ``runs/<name of the file>``.
+
+    Raises:
+        InputError: the recipe is wrong; the message gives the dotted path.
+    """
+    path = Path(path)
+    raw = as_mapping(apply_settings(read_yaml(path), settings), "")
+    if output_dir is not None:
+        raw["output_dir"] = output_dir
+    raw.setdefault("output_dir", str(Path("runs", path.stem)))
+    return read_recipe(raw, folder=path.parent)
+
+
+def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
+    """Check a parsed recipe; paths are looked up from the working directory, then ``folder``."""
+    sections = ("task", "teacher", "student", "data", "objective", "training")
+    others = ("seed", "output_dir", "trust_remote_code")
+    refuse_unknown(raw, [*sections, *others], "")
+    for name in ("task", "teacher", "student", "data", "output_dir"):
+        if name not in raw:
+            raise InputError(f"the recipe has no {name}: add it (see `attndistill recipes`)")
+    rest = read_settings(_Rest, {name: raw[name] for name in others if name in raw}, "")
+    teacher = read_settings(TeacherConfig, raw["teacher"], "teacher")
+    objective = raw.get("objective", {"task": {}, "logits": {}, "attention": {}})
+    terms, layer_map = _read_objective(objective)
+    student = _read_student(raw["student"])
+    if isinstance(student, StudentModel):
+        student = StudentModel(model=locate_model(student.model, folder, "student.model"))
+    train = teacher.train
+    if train is not None:
+        train = read_teacher_training(train, "teacher.train", rest.seed)
+    return Recipe(
+        task=_read_task(raw["task"]),
+        teacher=TeacherConfig(
+            model=locate_model(teacher.model, folder, "teacher.model"),
+            train=train,
+        ),
+        student=student,
+        data=_located(read_settings(DataConfig, raw["data"], "data"), folder),
+        terms=terms,
+        layer_map=layer_map,
+        training=read_training(raw.get("training", {}), "training"),
+        output_dir=rest.output_dir,
+        seed=rest.seed,
+        trust_remote_code=rest.trust_remote_code,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rest:
+    output_dir: str
+    seed: int = 42
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+
+
+def _read_task(raw: Any) -> str:
+    task = choose(raw, TASKS, "task")
+    if task not in TASKS_THAT_RUN:
+        raise InputError(
+            f"task {task!r} cannot be run yet; what works: {', '.join(TASKS_THAT_RUN)} (of text)"
+        )
+    return task
+
+
+def _read_student(raw: Any) -> StudentConfig:
+    settings = as_mapping(raw, "student")
+    kinds = ("keep_layers", "model", "config")
+    refuse_unknown(settings, kinds, "student")
+    match list(settings):
+        case ["keep_layers"]:
+            return read_settings(KeptLayers, settings, "student")
+        case ["model"]:
+            return read_settings(StudentModel, settings, "student")
+        case ["config"]:
+            return read_settings(FreshStudent, settings, "student")
+        case given:
+            raise InputError(
+                f"student must say exactly one of {', '.join(kinds)}; "
+                f"it says {', '.join(given) or 'none'}"
+            )
+
+
+def _read_objective(raw: Any) -> tuple[dict[str, Term], LayerMapSpec]:
+    """The one place where a term's name becomes a term."""
+    settings = as_mapping(raw, "objective")
+    refuse_unknown(settings, ("task", "logits", "attention"), "objective")
+    terms: dict[str, Term] = {}
+    layer_map: LayerMapSpec = "uniform"
+    for name in ("task", "logits", "attention"):
+        if name not in settings:
+            continue
+        path = join("objective", name)
+        if settings[name] is None:
+            raise InputError(f"{path} is empty: write {{}} for its defaults, or remove the line")
+        term = as_mapping(settings[name], path)
+        match name:
+            case "task":
+                terms[name] = read_settings(TaskTerm, term, path)
+            case "logits":
+                terms[name] = read_settings(LogitsTerm, term, path)
+            case "attention":
+                layer_map = _read_layers(term.pop("layers", layer_map), f"{path}.layers")
+                terms[name] = read_settings(AttentionTerm, term, path)
+    Objective(terms)
+    return terms, layer_map
+
+
+def _read_layers(raw: Any, path: str) -> LayerMapSpec:
+    """Check the kind only: the numbers of layers are known with the models."""
+    if isinstance(raw, str | Sequence | Mapping):
+        return raw
+    raise InputError(
+        f"{path} must be {', '.join(LayerStrategy)} or pairs [[student layer, teacher layer], …], "
+        f"not {raw!r}"
+    )
+
+
+def _located(data: DataConfig, folder: Path) -> DataConfig:
+    located: dict[str, Any] = {
+        name: locate_data(source, folder, f"data.{name}")
+        for name in ("train", "validation", "test")
+        if (source := getattr(data, name)) is not None
+    }
+    return replace(data, **located)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value

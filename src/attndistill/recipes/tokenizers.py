@@ -1,0 +1,67 @@
+"""Teacher and student must read the same tokens: the teacher is fed with the student's batches."""
+
+from collections.abc import Mapping
+
+from transformers import PreTrainedTokenizerBase
+
+from ..errors import InputError
+
+PROBE = "Probe: the same TEXT, naïvely cut into tokens (12,345)?"
+
+
+def check_same_tokenizer(
+    student: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase
+) -> None:
+    """Refuse a student whose tokenizer differs from the teacher's.
+
+    Compared are the vocabularies, the special tokens and the encoding of a probe text.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    difference = (
+        _vocabulary_difference(student.get_vocab(), teacher.get_vocab())
+        or _special_tokens_difference(student, teacher)
+        or _encoding_difference(student, teacher)
+    )
+    if difference:
+        raise InputError(
+            f"student.model has another tokenizer than the teacher: {difference}; token-wise "
+            "distillation needs the same one: start from a student with the teacher's tokenizer, "
+            "or use student.keep_layers or student.config"
+        )
+
+
+def _vocabulary_difference(student: Mapping[str, int], teacher: Mapping[str, int]) -> str | None:
+    if student == teacher:
+        return None
+    only_student, only_teacher = student.keys() - teacher.keys(), teacher.keys() - student.keys()
+    if not only_student and not only_teacher:
+        moved = min(token for token in student if student[token] != teacher[token])
+        return (
+            f"the same vocabulary is numbered otherwise ({moved!r} is {student[moved]} in the "
+            f"student, {teacher[moved]} in the teacher)"
+        )
+    sides = (("student", only_student), ("teacher", only_teacher))
+    examples = ", ".join(f"{min(tokens)!r} only in the {side}" for side, tokens in sides if tokens)
+    return f"vocabularies of {len(student)} and {len(teacher)} tokens ({examples})"
+
+
+def _special_tokens_difference(
+    student: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase
+) -> str | None:
+    ours, theirs = student.special_tokens_map, teacher.special_tokens_map
+    for name in sorted({*ours, *theirs}):
+        if ours.get(name) != theirs.get(name):
+            return (
+                f"{name} is {ours.get(name)!r} in the student, {theirs.get(name)!r} in the teacher"
+            )
+    return None
+
+
+def _encoding_difference(
+    student: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase
+) -> str | None:
+    if student(PROBE)["input_ids"] == teacher(PROBE)["input_ids"]:
+        return None
+    return f"the same vocabulary, but {PROBE!r} is cut into other tokens (lower-casing, accents?)"

@@ -1,0 +1,118 @@
+"""Students built from a teacher: some of its layers kept, or a smaller config of its kind."""
+
+import copy
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from ..capture import attention_layers
+from ..errors import InputError
+
+
+def build_student(
+    teacher: PreTrainedModel,
+    *,
+    keep_layers: Sequence[int] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> PreTrainedModel:
+    """Make a student of the teacher's own class.
+
+    Args:
+        teacher: the model to learn from; it is not changed.
+        keep_layers: 0-based numbers of the teacher's layers to keep, ascending: the student has
+            these layers and all that is outside the layers, with the teacher's weights copied
+            (Sanh et al. 2019; Shleifer & Rush 2020).
+        config: fields of the teacher's config to change, such as ``{"num_hidden_layers": 2,
+            "hidden_size": 192}``: the student's weights are fresh, drawn from torch's global
+            generator. Vocabulary and labels stay the teacher's.
+
+    Returns:
+        The student, in the teacher's dtype, on the CPU, in training mode.
+
+    Raises:
+        InputError: not exactly one of the two, a layer out of range, or a config that the
+            architecture does not have or cannot be built.
+    """
+    if (keep_layers is None) == (config is None):
+        raise InputError("build_student takes one of keep_layers or config, and not both")
+    if keep_layers is not None:
+        return _shallower(teacher, list(keep_layers))
+    assert config is not None
+    return _construct(teacher, _changed_config(teacher.config, config))
+
+
+def _shallower(teacher: PreTrainedModel, keep: list[int]) -> PreTrainedModel:
+    prefix, depth = _layer_list(teacher)
+    if not keep or sorted(set(keep)) != keep or not set(keep) <= set(range(depth)):
+        raise InputError(
+            f"keep_layers must be ascending layer numbers from 0 to {depth - 1} (the teacher has "
+            f"{depth} layers), each once; got {keep}"
+        )
+    config = copy.deepcopy(teacher.config)
+    config.num_hidden_layers = len(keep)
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[layer] for layer in keep]
+    with torch.random.fork_rng(devices=[]):
+        student = _construct(teacher, config)
+    student.load_state_dict(_kept_weights(teacher.state_dict(), prefix, keep))
+    return student
+
+
+def _layer_list(model: PreTrainedModel) -> tuple[str, int]:
+    """The path of the model's one list of layers, with a trailing dot, and its length."""
+    lists = {}
+    for layer in attention_layers(model):
+        parts = layer.name.split(".")
+        prefixes = [".".join(parts[:n]) for n, part in enumerate(parts) if part.isdigit()]
+        for prefix in prefixes:
+            modules = model.get_submodule(prefix)
+            if isinstance(modules, nn.ModuleList):
+                lists[prefix + "."] = len(modules)
+                break
+    if len(lists) != 1:
+        raise InputError(
+            f"keep_layers needs a model with one list of layers, but {type(model).__name__} has "
+            f"{len(lists)} ({', '.join(sorted(lists)) or 'none'}); build the student from a config"
+        )
+    return next(iter(lists.items()))
+
+
+def _kept_weights(weights: Mapping[str, Tensor], prefix: str, keep: list[int]) -> dict[str, Tensor]:
+    new_number = {str(old): str(new) for new, old in enumerate(keep)}
+    kept = {}
+    for name, tensor in weights.items():
+        if not name.startswith(prefix):
+            kept[name] = tensor
+            continue
+        number, _, rest = name.removeprefix(prefix).partition(".")
+        if number in new_number:
+            kept[f"{prefix}{new_number[number]}.{rest}"] = tensor
+    return kept
+
+
+def _changed_config(config: PreTrainedConfig, changes: Mapping[str, Any]) -> PreTrainedConfig:
+    config = copy.deepcopy(config)
+    known = {*config.to_dict(), *config.attribute_map}
+    for name, value in changes.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"{type(config).__name__} has no field {name!r}{hint}")
+        setattr(config, name, value)
+    return config
+
+
+def _construct(teacher: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
+    try:
+        student = type(teacher)(config).to(teacher.dtype)
+    except (ValueError, RuntimeError, TypeError, ZeroDivisionError) as error:
+        raise InputError(
+            f"no {type(teacher).__name__} can be built from this student config: {error}"
+        ) from error
+    if teacher.can_generate():
+        student.generation_config = copy.deepcopy(teacher.generation_config)
+    return student.train()

@@ -1,0 +1,34 @@
+"""Training arguments: Hugging Face's own, with defaults that cannot hide a failure."""
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+from ..errors import InputError
+
+
+@dataclass
+class DistillationArguments(TrainingArguments):
+    """``TrainingArguments`` by their own names; the weights of terms live in the `Objective`.
+
+    Raises:
+        InputError: an argument under which distillation would silently go wrong.
+    """
+
+    # True, Transformers' default, logs an all-NaN run as loss 0.0.
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Log non-finite losses as they are."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_smoothing_factor:
+            raise InputError(
+                "label_smoothing_factor is not part of the distillation objective; set it to 0 "
+                "(logits distillation already softens the targets)"
+            )
+        if (self.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
+            raise InputError(
+                "reentrant gradient checkpointing gives attention terms no gradient; set "
+                'gradient_checkpointing_kwargs={"use_reentrant": False}'
+            )

@@ -1,0 +1,54 @@
+"""Run one model on a batch as distillation needs it."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..capture.architectures import base_model
+
+
+def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+    """Call the model with the columns it knows, without a key/value cache.
+
+    With a cache, packed sequences would attend to each other, in training mode too.
+    """
+    known = forward_columns(base_model(model))
+    inputs: dict[str, Any] = {name: value for name, value in batch.items() if name in known}
+    if "use_cache" in known:
+        inputs["use_cache"] = False
+    return model(**inputs)
+
+
+def run_teacher(teacher: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+    """Call the teacher without gradients, dropout or labels; its mode is restored."""
+    unlabelled = {name: value for name, value in batch.items() if name != "labels"}
+    with torch.no_grad(), evaluating(teacher):
+        return run_model(teacher, unlabelled)
+
+
+def forward_columns(model: nn.Module) -> frozenset[str]:
+    """The arguments that the model's forward names (through PEFT's wrappers)."""
+    inner = getattr(model, "get_base_model", None)
+    return _argument_names(type(inner() if inner is not None else model))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode within the context; each module's own mode again after it."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@cache
+def _argument_names(kind: type[nn.Module]) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.forward).parameters) - {"self", "kwargs", "args"}

@@ -1,0 +1,223 @@
+"""The distillation trainer."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from datasets import Dataset, IterableDataset
+from torch import Tensor, nn
+from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers.trainer_utils import EvalLoopOutput
+
+from ..capture import AttentionRecord, attention_layers, capture
+from ..errors import InputError
+from ..matching import LayerMap, LayerMapSpec, resolve_layer_map
+from ..objectives import Objective, Step, TermReading, read_terms
+from ..objectives.guards import check_finite
+from .arguments import DistillationArguments
+from .forward import evaluating, forward_columns, run_model, run_teacher
+from .tallies import Tally
+
+
+class DistillationTrainer(Trainer):
+    """``transformers.Trainer`` with a teacher and an `Objective` in place of the model's loss.
+
+    Everything else is Trainer's: arguments, callbacks, checkpoints, resuming, best model, early
+    stopping. The objective's terms are logged as ``loss_<name>`` (``eval_loss_<name>`` in
+    evaluation). Under gradient accumulation and several processes each term is the mean over all
+    items of the optimizer step, whatever the split.
+
+    Args:
+        model: the student.
+        teacher_model: the teacher: run in evaluation mode without gradients, and never changed.
+        args: training arguments.
+        objective: what to train for.
+        layer_map: which teacher layer teaches which student layer, see `resolve_layer_map`.
+        train_dataset, eval_dataset, data_collator, processing_class, compute_metrics, callbacks,
+            optimizers: as in ``transformers.Trainer``.
+        peft_config: train adapters of the student instead of all its weights.
+
+    Raises:
+        InputError: teacher and student cannot be paired, or a set-up that would train wrongly.
+    """
+
+    # The objective is normalised over the whole optimizer step; Trainer must not divide again.
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        teacher_model: PreTrainedModel | None = None,
+        args: DistillationArguments | None = None,
+        *,
+        objective: Objective,
+        layer_map: LayerMapSpec = "uniform",
+        data_collator: Callable | None = None,
+        train_dataset: Dataset | IterableDataset | None = None,
+        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        processing_class: Any = None,
+        compute_metrics: Callable | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        peft_config: Any = None,
+    ) -> None:
+        args = args or DistillationArguments()
+        _check_devices(args)
+        if objective.needs_teacher and teacher_model is None:
+            raise InputError("the objective compares with a teacher: give teacher_model")
+        self.objective = objective
+        self.layer_map = _layer_map(objective, layer_map, model, teacher_model)
+        if peft_config is not None:
+            from peft import get_peft_model
+
+            model = get_peft_model(model, peft_config)
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=data_collator,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            compute_metrics=compute_metrics,
+            callbacks=callbacks,
+            optimizers=optimizers,
+        )
+        self.teacher_model = teacher_model
+        if teacher_model is not None and not hasattr(teacher_model, "hf_device_map"):
+            teacher_model.to(self.args.device)
+        self.term_readings: dict[str, TermReading] | None = None
+        self._step_counts: dict[str, Tensor] = {}
+        self._train_tally = Tally()
+        self._eval_tally = Tally()
+
+    def dry_run(self, batch: Mapping[str, Tensor]) -> dict[str, TermReading]:
+        """Value and gradient of every term on one batch, without an update.
+
+        Both models run in evaluation mode, so the reading does not depend on dropout.
+        """
+        inputs = self._prepare_inputs(dict(batch))
+        with evaluating(self.model), self.compute_loss_context_manager():
+            step = self._forward(self.model, inputs)
+            means = self.objective.means(step, self.objective.counts(inputs))
+            return read_terms(self.objective, means, self._trainable())
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, Tensor | int | None]:
+        """Collect the micro-batches of a step, and count the items of every term over all."""
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            self._step_counts = self._count(batches, device)
+        return batches, num_items
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The objective on one micro-batch: its share of the step's mean."""
+        step = self._forward(model, inputs)
+        if model.training:
+            means = self.objective.means(step, self._step_counts)
+            if self.term_readings is None:
+                self.term_readings = read_terms(self.objective, means, self._trainable())
+            self._train_tally.add(means)
+            # Processes' gradients are averaged, but each holds only its own share of the mean.
+            means = {name: mean * self.accelerator.num_processes for name, mean in means.items()}
+        else:
+            counts = self.objective.counts(inputs)
+            means = self.objective.means(step, counts)
+            self._eval_tally.add(means, counts)
+        loss = self.objective.weighted_sum(means)
+        # Logits only: Trainer would gather every other tensor of the output over the whole set.
+        return (loss, {"loss": loss, "logits": step.student.logits}) if return_outputs else loss
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Trainer's loop, with the mean of each term over the set among the metrics."""
+        self._eval_tally.clear()
+        output = super().evaluation_loop(*args, **kwargs)
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        for name, mean in self._eval_tally.means(self.accelerator).items():
+            output.metrics[f"{prefix}_loss_{name}"] = mean
+        return output
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Trainer's log, with the mean of each term since the last one."""
+        if "loss" in logs:
+            steps = max(self.state.global_step - self._train_tally.since_step, 1)
+            sums = self._train_tally.sums(self.accelerator)
+            means = {name: total / steps for name, total in sums.items()}
+            check_finite(means, self.state.global_step)
+            logs |= {f"loss_{name}": mean for name, mean in means.items()}
+            self._train_tally.clear(self.state.global_step)
+        super().log(logs, start_time)
+
+    def _forward(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> Step:
+        needs_attention = self.objective.needs_attention
+        with ExitStack() as stack:
+            student_records = teacher_records = ()
+            if needs_attention:
+                layers = self.layer_map.student_layers
+                student_records = stack.enter_context(capture(model, layers))
+            student = run_model(model, inputs)
+            teacher = None
+            if self.objective.needs_teacher:
+                if needs_attention:
+                    layers = self.layer_map.teacher_layers
+                    teacher_records = stack.enter_context(capture(self.teacher_model, layers))
+                teacher = run_teacher(self.teacher_model, inputs)
+            return Step(
+                batch=inputs,
+                student=student,
+                teacher=teacher,
+                student_attention=_by_layer(student_records),
+                teacher_attention=_by_layer(teacher_records),
+                layer_map=self.layer_map,
+            )
+
+    def _count(self, batches: list[dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
+        per_batch = [self.objective.counts(batch) for batch in batches]
+        counts = {
+            name: torch.stack([counts[name] for counts in per_batch]).sum().to(device)
+            for name in self.objective.terms
+        }
+        if self.accelerator.num_processes > 1:
+            counts = {name: self.accelerator.reduce(count) for name, count in counts.items()}
+        return counts
+
+    def _trainable(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Keep the columns that only the teacher takes."""
+        super()._set_signature_columns_if_needed()
+        if self.teacher_model is not None:
+            known = set(self._signature_columns) | forward_columns(self.teacher_model)
+            self._signature_columns = sorted(known)
+
+
+def _check_devices(args: DistillationArguments) -> None:
+    if args.n_gpu > 1:
+        raise InputError(
+            f"{args.n_gpu} GPUs are visible to one process: Trainer would use nn.DataParallel, "
+            "which mixes the attention of its replicas; start with `accelerate launch`, or show "
+            "one GPU (CUDA_VISIBLE_DEVICES=0)"
+        )
+
+
+def _layer_map(
+    objective: Objective,
+    spec: LayerMapSpec,
+    student: PreTrainedModel,
+    teacher: PreTrainedModel | None,
+) -> LayerMap:
+    if not objective.needs_attention or teacher is None:
+        return LayerMap(())
+    return resolve_layer_map(spec, len(attention_layers(student)), len(attention_layers(teacher)))
+
+
+def _by_layer(records: Any) -> dict[int, AttentionRecord]:
+    return {record.layer: record for record in records}
