@@ -11,11 +11,11 @@ class Tally:
     """Sums of detached values by name, with the items they stand for.
 
     Attributes:
-        since_step: the optimizer step at which it was last cleared.
+        steps: optimizer steps begun since it was last cleared.
     """
 
     def __init__(self) -> None:
-        self.since_step = 0
+        self.steps = 0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
 
@@ -38,9 +38,9 @@ class Tally:
             for name, total in self.sums(accelerator).items()
         }
 
-    def clear(self, step: int = 0) -> None:
-        """Start anew, at this optimizer step."""
-        self.since_step = step
+    def clear(self) -> None:
+        """Start anew."""
+        self.steps = 0
         self._sums, self._counts = {}, {}
 
 

@@ -109,6 +109,7 @@ class DistillationTrainer(Trainer):
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
             self._step_counts = self._count(batches, device)
+            self._train_tally.steps += 1
         return batches, num_items
 
     def compute_loss(
@@ -147,12 +148,11 @@ class DistillationTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Trainer's log, with the mean of each term since the last one."""
         if "loss" in logs:
-            steps = max(self.state.global_step - self._train_tally.since_step, 1)
             sums = self._train_tally.sums(self.accelerator)
-            means = {name: total / steps for name, total in sums.items()}
+            means = {name: total / self._train_tally.steps for name, total in sums.items()}
             check_finite(means, self.state.global_step)
             logs |= {f"loss_{name}": mean for name, mean in means.items()}
-            self._train_tally.clear(self.state.global_step)
+            self._train_tally.clear()
         super().log(logs, start_time)
 
     def _forward(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> Step:

@@ -1,0 +1,65 @@
+import pytest
+import torch
+from tiny import make_batch, make_bert, make_encoder
+
+from attndistill import build_student
+from attndistill.errors import InputError
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+def test_keeping_all_layers_gives_the_teachers_outputs(family):
+    teacher = make_encoder(family).eval()
+    student = build_student(teacher, keep_layers=[0, 1, 2]).eval()
+    batch = make_batch([7, 4])
+    with torch.no_grad():
+        assert torch.equal(student(**batch).logits, teacher(**batch).logits)
+
+
+def test_kept_layers_carry_their_weights():
+    teacher = make_bert(layers=4)
+    student = build_student(teacher, keep_layers=[1, 3])
+    assert student.config.num_hidden_layers == 2
+    assert teacher.config.num_hidden_layers == 4
+    kept = student.state_dict()
+    for name, tensor in teacher.state_dict().items():
+        twin = name.replace("layer.1.", "layer.0.").replace("layer.3.", "layer.1.")
+        if "layer.0." not in name and "layer.2." not in name:
+            assert torch.equal(kept[twin], tensor), name
+    student.bert.embeddings.word_embeddings.weight.data.zero_()
+    assert teacher.bert.embeddings.word_embeddings.weight.any()
+
+
+def test_keeping_layers_leaves_the_random_state_alone():
+    teacher = make_bert()
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    build_student(teacher, keep_layers=[0])
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_student_from_a_config_is_fresh_and_keeps_the_labels():
+    teacher = make_bert(id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1})
+    torch.manual_seed(1)
+    student = build_student(teacher, config={"num_hidden_layers": 1, "hidden_size": 12})
+    assert student.config.id2label == {0: "bad", 1: "good"}
+    assert student.bert.embeddings.word_embeddings.weight.shape == (97, 12)
+    assert len(student.bert.encoder.layer) == 1
+    assert teacher.config.hidden_size == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "one of keep_layers or config"),
+        ({"keep_layers": [0], "config": {}}, "one of keep_layers or config"),
+        ({"keep_layers": []}, "layer numbers from 0 to 2"),
+        ({"keep_layers": [0, 3]}, "layer numbers from 0 to 2"),
+        ({"keep_layers": [1, 0]}, "ascending"),
+        ({"config": {"hiden_size": 8}}, "did you mean 'hidden_size'"),
+        ({"config": {"hidden_size": 25}}, "can be built"),
+    ],
+)
+def test_wrong_students_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        build_student(make_bert(), **arguments)
