@@ -25,12 +25,14 @@ class Examples:
 
     Attributes:
         train, validation, test: the splits.
+        origins: where each split's rows come from.
         notes: what was decided on the way, for the user.
     """
 
     train: Table
     validation: Table
     test: Table
+    origins: dict[str, str]
     notes: tuple[str, ...]
 
     def splits(self) -> Iterator[tuple[str, Table]]:
@@ -71,16 +73,18 @@ def load_examples(config: DataConfig) -> Examples:
             f"{', '.join(f'{split} {table.label_names}' for split, table in tables.items())}"
         )
     rows = len(tables["train"])
+    origins = {split: _origin(config, split) for split in tables}
     notes = []
     for split in reversed(SPLITS):
         if split not in tables:
             tables["train"], tables[split] = _cut(tables["train"], round(SPLIT_SHARE * rows), split)
+            origins[split] = f"cut from train with seed {SPLIT_SEED}"
             notes.append(
                 f"No {split} data: {len(tables[split])} of the {rows} training rows were set aside "
                 "for it (the same ones in every run)."
             )
     notes += _overlaps(tables)
-    return Examples(**tables, notes=tuple(notes))
+    return Examples(**tables, origins=origins, notes=tuple(notes))
 
 
 def tokenise(
@@ -124,6 +128,13 @@ def _cut(table: Table, rows: int, split: str) -> tuple[Table, Table]:
         table.select(sorted(kept.tolist()), table.source),
         table.select(sorted(aside.tolist()), cut_from),
     )
+
+
+def _origin(config: DataConfig, split: str) -> str:
+    source = getattr(config, split)
+    if source is None:
+        return f"split {split!r} of {config.train}"
+    return source if isinstance(source, str) else ", ".join(source)
 
 
 def _overlaps(tables: dict[str, Table]) -> Iterator[str]:

@@ -1,41 +1,68 @@
 """The run's folder: claimed before anything is computed, and never another run's."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..training import latest_complete_checkpoint
 from .schema import Recipe
 from .yaml_file import read_yaml
 
 RECIPE_FILE = "recipe.yaml"
 REPORT_FILE = "report.json"
+CHECKPOINTS = "checkpoints"
+STUDENT = "student"
 
 
-def claim_output(recipe: Recipe) -> Path:
-    """Make the folder, check that it can be written, and put the resolved recipe there.
-
-    A folder that holds a run of the same resolved recipe is taken again; the user's files are
-    never deleted.
+def check_output(recipe: Recipe) -> Path:
+    """Check, without changing anything, that the run may use its folder.
 
     Raises:
         InputError: it cannot be written, or holds another run or other files.
     """
     folder = Path(recipe.output_dir)
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise _unwritable(folder, f"{existing} is not a folder that you may write to")
+    if folder.is_dir() and not holds_run_of(recipe, folder):
+        _refuse_foreign(recipe, folder)
+    return folder
+
+
+def claim_output(recipe: Recipe, *, resume: bool = False) -> Path | None:
+    """Take the folder for this run and put the resolved recipe there.
+
+    Args:
+        recipe: the recipe; a folder that holds a run of the same resolved recipe is taken again.
+        resume: continue what is there.
+
+    Returns:
+        The checkpoint to continue from, if any.
+
+    Raises:
+        InputError: see `check_output`; or it holds an unfinished run and ``resume`` is False.
+    """
+    folder = check_output(recipe)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        raise _unwritable(folder, error.strerror) from error
+    checkpoint = latest_complete_checkpoint(folder / CHECKPOINTS)
+    if checkpoint and not resume and not is_finished(folder):
         raise InputError(
-            f"the output folder {folder} cannot be written ({error.strerror}): choose another with "
-            "--output-dir"
-        ) from error
-    if not holds_run_of(recipe, folder):
-        _check_free(recipe, folder)
-        (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
-    return folder
+            f"{folder} holds an unfinished run of this recipe ({checkpoint.name}): continue it "
+            "with --resume, or choose another folder with --output-dir"
+        )
+    if not resume:
+        _forget(folder)
+    (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
+    return checkpoint if resume else None
 
 
 def holds_run_of(recipe: Recipe, folder: Path) -> bool:
@@ -49,7 +76,14 @@ def is_finished(folder: Path) -> bool:
     return (folder / REPORT_FILE).is_file()
 
 
-def _check_free(recipe: Recipe, folder: Path) -> None:
+def _forget(folder: Path) -> None:
+    """Remove the report and checkpoints of a finished run of the same recipe."""
+    for file in folder.glob("report.*"):
+        file.unlink()
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _refuse_foreign(recipe: Recipe, folder: Path) -> None:
     if (folder / RECIPE_FILE).is_file():
         changes = list(_differences(read_yaml(folder / RECIPE_FILE), recipe.to_dict()))
         raise InputError(
@@ -72,3 +106,9 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
                 yield from _differences(old.get(key), new.get(key), inner)
     elif old != new:
         yield f"{path} is {old!r} there, {new!r} here"
+
+
+def _unwritable(folder: Path, reason: str | None) -> InputError:
+    return InputError(
+        f"the output folder {folder} cannot be written ({reason}): choose another with --output-dir"
+    )

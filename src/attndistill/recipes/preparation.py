@@ -1,14 +1,16 @@
 """What every command needs first: the examples, and the teacher ready to teach."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..capture import attention_layers
 from ..errors import InputError
-from ..matching import resolve_layer_map
+from ..evaluation import Predictions, predict
+from ..matching import LayerMap, resolve_layer_map
 from .data import Data, load_examples, tokenise
 from .labels import LabelMap, labels_of_data, labels_of_teacher
 from .models import label_names, load_classifier, load_config, load_tokenizer, make_student
@@ -31,6 +33,13 @@ class Prepared:
     tokenizer: PreTrainedTokenizerBase
     labels: LabelMap
     data: Data
+
+    @cached_property
+    def teacher_predictions(self) -> Predictions:
+        """What the teacher says on the test rows."""
+        return predict(
+            self.teacher, self.data.test, self.data.collator, description="Teacher on test"
+        )
 
     def notes(self) -> Iterator[str]:
         """What was decided or noticed on the way, for the user."""
@@ -77,7 +86,7 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     if training is not None and train_teacher:
         cache = Path(recipe.output_dir).parent / "teachers"
         teacher = fine_tuned(teacher, training, data=data, tokenizer=tokenizer, cache=cache)
-    return Prepared(teacher=teacher.eval(), tokenizer=tokenizer, labels=labels, data=data)
+    return replace(prepared, teacher=teacher.eval())
 
 
 def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
@@ -86,13 +95,24 @@ def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
     return make_student(recipe, prepared.teacher, prepared.tokenizer, prepared.labels)
 
 
+def layer_map(recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel) -> LayerMap:
+    """The recipe's layer map for these models.
+
+    Raises:
+        InputError: it does not fit them, or their attention cannot be captured.
+    """
+    depths = [len(attention_layers(model)) for model in (student, teacher)]
+    try:
+        return resolve_layer_map(recipe.layer_map, *depths)
+    except InputError as error:
+        raise InputError(f"objective.attention.layers: {error}") from error
+
+
 def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     """Fail on a wrong student or layer map now, not after the teacher's fine-tuning."""
     student = new_student(recipe, prepared)
     _check_length(recipe.data.max_length, student)
-    if recipe.objective.needs_attention:
-        depths = [len(attention_layers(model)) for model in (student, prepared.teacher)]
-        resolve_layer_map(recipe.layer_map, *depths)
+    layer_map(recipe, student, prepared.teacher)
 
 
 def _check_length(max_length: int, model: PreTrainedModel) -> None:

@@ -1,0 +1,1 @@
+"""Recipes: YAML in, a trained, saved and measured student out."""

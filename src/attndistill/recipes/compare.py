@@ -1,0 +1,101 @@
+"""The objective's terms added one after another, over several seeds: which of them pays?"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import AutoModelForSequenceClassification
+
+from ..errors import InputError
+from ..evaluation import ArmRun, RunReport, compare_arms, predict
+from .console import say
+from .measure import Distilled
+from .output import CHECKPOINTS, STUDENT, claim_output, holds_run_of, is_finished
+from .preparation import Prepared, prepare
+from .run import distil
+from .schema import Recipe
+
+
+def compare(recipe: Recipe, *, seeds: int) -> RunReport:
+    """Train every arm with every seed, and compare them on the same test rows.
+
+    The arms are the recipe's terms in the order task, logits, attention, each added to those
+    before: equal data, teacher, student and budget. The full objective with the recipe's own seed
+    is the run in the recipe's folder; the others are in ``arms/<arm>/seed-<seed>/``. A finished
+    arm is not run again, an unfinished one is resumed.
+
+    Raises:
+        InputError: see `run`.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds must be at least 1, not {seeds}")
+    claim_output(recipe, resume=True)
+    prepared = prepare(recipe)
+    for note in prepared.notes():
+        say(note)
+    runs, full = [], None
+    for name, arm in arms(recipe, seeds):
+        say(f"\nArm {name}, seed {arm.seed}")
+        is_main = arm.output_dir == recipe.output_dir
+        distilled = _finished(arm, prepared) or _distil_arm(arm, prepared, is_main)
+        runs.append(
+            ArmRun(
+                name=name,
+                seed=arm.seed,
+                terms=tuple(arm.terms),
+                training_seconds=distilled.report.training.seconds,
+                predictions=distilled.predictions,
+            )
+        )
+        if is_main:
+            full = distilled.report
+    assert full is not None, "the full objective with the recipe's seed is one of the arms"
+    comparison = compare_arms(
+        runs, teacher=prepared.teacher_predictions, reference=arm_name(recipe)
+    )
+    report = replace(full, comparison=comparison)
+    report.write(recipe.output_dir)
+    return report
+
+
+def arms(recipe: Recipe, seeds: int) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of every run, seed by seed."""
+    terms = list(recipe.terms)
+    for seed in range(recipe.seed, recipe.seed + seeds):
+        for count in range(1, len(terms) + 1):
+            arm = replace(recipe.with_terms(terms[:count]), seed=seed)
+            name = arm_name(arm)
+            if count < len(terms) or seed != recipe.seed:
+                folder = Path(recipe.output_dir, "arms", name, f"seed-{seed}")
+                arm = replace(arm, output_dir=str(folder))
+            yield name, arm
+
+
+def arm_name(recipe: Recipe) -> str:
+    """The arm's terms, as in ``task+logits``."""
+    return "+".join(recipe.terms)
+
+
+def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
+    folder = Path(arm.output_dir)
+    if not (is_finished(folder) and holds_run_of(arm, folder)):
+        return None
+    say(f"Finished before: {folder}")
+    student = AutoModelForSequenceClassification.from_pretrained(
+        folder / STUDENT, use_safetensors=True
+    )
+    student.to(prepared.teacher.device)
+    data = prepared.data
+    return Distilled(
+        report=RunReport.read(folder), predictions=predict(student, data.test, data.collator)
+    )
+
+
+def _distil_arm(arm: Recipe, prepared: Prepared, is_main: bool) -> Distilled:
+    """Costs are the same in every arm, and side arms keep no checkpoints once they are done."""
+    checkpoint = claim_output(arm, resume=True)
+    distilled = distil(arm, prepared, checkpoint, costs=is_main)
+    if not is_main:
+        shutil.rmtree(Path(arm.output_dir, CHECKPOINTS), ignore_errors=True)
+    return distilled

@@ -1,0 +1,56 @@
+"""Check a recipe without training: everything is loaded, and one step is looked at."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..evaluation.flops import count_flops
+from ..evaluation.layers import count_parameters
+from ..evaluation.predict import to_device
+from .console import say
+from .output import check_output
+from .preparation import new_student, prepare
+from .run import make_trainer
+from .schema import Recipe
+
+
+def doctor(recipe: Recipe) -> None:
+    """Load all that the recipe names, print what a run would do, and take one dry step.
+
+    Raises:
+        InputError: what is wrong with the recipe, its files or its folder.
+        ObjectiveError: a term of the objective would teach nothing.
+    """
+    check_output(recipe)
+    prepared = prepare(recipe, train_teacher=False)
+    for note in prepared.notes():
+        say(note)
+    student = new_student(recipe, prepared)
+    trainer = make_trainer(recipe, prepared, student)
+    if recipe.teacher.train is not None:
+        say("The teacher is shown before its fine-tuning, which a run does first.")
+    rows = range(min(trainer.args.train_batch_size, len(prepared.data.train)))
+    batch = prepared.data.collator([prepared.data.train[row] for row in rows])
+    for line in _size_lines(prepared.teacher, student, to_device(batch, trainer.args.device)):
+        say(line)
+    say("One dry step, per term: value, weight, gradient norm")
+    for name, reading in trainer.dry_run(batch).items():
+        say(f"  {name}: {reading.value:.4g}, {reading.weight:g}, {reading.gradient_norm:.4g}")
+    say("ready")
+
+
+def _size_lines(
+    teacher: PreTrainedModel, student: PreTrainedModel, batch: dict[str, Tensor]
+) -> Iterator[str]:
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    models = {"Teacher": teacher.to(student.device), "Student": student}
+    flops = {name: count_flops(model, inputs).layers for name, model in models.items()}
+    for name, model in models.items():
+        size = count_parameters(model)
+        yield (
+            f"{name}: {size.total / 1e6:.2f}M parameters ({size.embedding / 1e6:.2f}M of them "
+            f"embeddings), {flops[name] / 1e6:.1f} MFLOPs per text in its layers"
+        )
+    share = flops["Student"] / flops["Teacher"]
+    yield f"The student's layers take {share:.1%} of the teacher's FLOPs"

@@ -1,0 +1,46 @@
+"""What a run is about to do, in lines for its user."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from ..capture import attention_layers
+from ..matching import LayerMap
+from .schema import FreshStudent, KeptLayers, Recipe, StudentModel
+
+
+def plan_lines(
+    recipe: Recipe, teacher: PreTrainedModel, student: PreTrainedModel, layer_map: LayerMap
+) -> Iterator[str]:
+    """Where teacher and student come from, the objective, and which layer teaches which."""
+    yield f"Teacher: {recipe.teacher.model}: {architecture(teacher)}"
+    yield f"Student: {_origin(recipe)}: {architecture(student)}"
+    terms = recipe.to_dict()["objective"]
+    yield "Objective: " + "; ".join(f"{name} ({_settings(term)})" for name, term in terms.items())
+    if recipe.objective.needs_attention:
+        yield "Layers (student from teacher, numbered from 0):"
+        yield from (f"  {student} from {teacher}" for student, teacher in layer_map.pairs)
+
+
+def architecture(model: PreTrainedModel) -> str:
+    """A model's class and measures, such as ``Bert…, 6 layers, 12 heads, 384 wide``."""
+    config = model.config
+    heads = getattr(config, "num_attention_heads", None)
+    width = getattr(config, "hidden_size", None)
+    measures = [f"{len(attention_layers(model))} layers", f"{heads} heads", f"{width} wide"]
+    return ", ".join([type(model).__name__, *measures])
+
+
+def _origin(recipe: Recipe) -> str:
+    match recipe.student:
+        case KeptLayers(keep_layers=layers):
+            return f"the teacher's layers {', '.join(map(str, layers))}"
+        case FreshStudent(config=config):
+            return f"fresh weights, the teacher's config with {_settings(config)}"
+        case StudentModel(model=name):
+            return name
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
