@@ -115,7 +115,7 @@ def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this recipe.")] = None,
 ) -> None:
     """List the recipes that come with the package, or print one."""
-    from .recipes.library import description, library, library_recipe
+    from .recipes.catalogue import description, library, library_recipe
 
     if name is not None:
         typer.echo(library_recipe(name), nl=False)
@@ -137,7 +137,7 @@ def init(
     label: Annotated[str, typer.Option(help="Column of the label.")] = "label",
 ) -> None:
     """Write a commented starter recipe for your own files."""
-    from .recipes.library import write_starter
+    from .recipes.catalogue import write_starter
 
     values = {
         "task": task,

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..ops import AttentionMask, Relation
-from ..ops.reference import attention_log_probs
+from ..ops.divergences import MASKED
+from ..ops.mask import Tile
+from ..ops.reference import attention_scores
+from ..ops.relation import compute_dtype
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,4 +62,17 @@ class AttentionRecord:
 
         Rows with no visible key are zero.
         """
-        return attention_log_probs(self.relation()).exp()
+        relation = self.relation()
+        scores = attention_scores(relation, compute_dtype(relation))
+        visible = None
+        if self.mask is not None:
+            whole = Tile(*(slice(0, size) for size in relation.shape))
+            visible = self.mask.tile(whole, relation.shape, scores.device)
+        if visible is not None:
+            scores = torch.where(visible, scores, MASKED)
+        keys = scores.shape[-1]
+        if self.sinks is not None:
+            sinks = self.sinks[:, None, None].expand(*scores.shape[:3], 1)
+            scores = torch.cat([scores, sinks.to(scores.dtype)], -1)
+        probs = scores.softmax(-1)[..., :keys]
+        return probs if visible is None else probs * visible

@@ -16,7 +16,7 @@ from .flops import Flops, count_flops
 from .latency import Latency, fixed_threads, time_in_turn
 from .layers import Parameters, count_parameters
 from .memory import peak_memory
-from .predict import Collator, inference, model_columns, to_device
+from .predict import Collator, batches, inference, input_columns
 
 WEIGHT_FILES = "*.safetensors"
 
@@ -136,10 +136,15 @@ def typical_rows(dataset: Any, count: int) -> Any:
 
 
 def _batch(model: PreTrainedModel, rows: Any, collator: Collator, size: int) -> dict[str, Tensor]:
-    columns = model_columns(model, rows)
-    batch = to_device(collator([columns[row] for row in range(size)]), model.device)
-    batch.pop("labels", None)
-    return batch
+    return next(
+        batches(
+            rows.select(range(size)),
+            collator,
+            columns=input_columns(model),
+            device=model.device,
+            batch_size=size,
+        )
+    )
 
 
 def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], None]:

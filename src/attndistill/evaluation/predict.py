@@ -66,7 +66,12 @@ def predict(
     logits, labels = [], []
     with inference(model):
         for batch in batches(
-            model, dataset, collator, batch_size=batch_size, description=description
+            dataset,
+            collator,
+            columns={*input_columns(model), "labels"},
+            device=next(model.parameters()).device,
+            batch_size=batch_size,
+            description=description,
         ):
             labels.append(batch.pop("labels").cpu())
             logits.append(model(**batch).logits.float().cpu())
@@ -95,12 +100,24 @@ def inference(*models: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def input_columns(model: nn.Module) -> set[str]:
+    """The columns that the model's forward names, without ``labels``."""
+    # A PEFT model's own forward names none.
+    get_base_model: Any = getattr(model, "get_base_model", lambda: model)
+    return {*inspect.signature(get_base_model().forward).parameters} - {"labels"}
+
+
 def batches(
-    model: nn.Module, dataset: Any, collator: Collator, *, batch_size: int, description: str = ""
+    dataset: Any,
+    collator: Collator,
+    *,
+    columns: set[str],
+    device: torch.device,
+    batch_size: int,
+    description: str = "",
 ) -> Iterator[dict[str, Tensor]]:
-    """The batches of a data set in order, on the model's device, with the columns it takes."""
-    dataset = model_columns(model, dataset)
-    device = next(model.parameters()).device
+    """The batches of a data set in order, with those of ``columns`` that it has, on ``device``."""
+    dataset = dataset.select_columns([name for name in dataset.column_names if name in columns])
     starts = track(
         range(0, len(dataset), batch_size),
         description=description,
@@ -110,17 +127,4 @@ def batches(
     )
     for start in starts:
         rows = [dataset[row] for row in range(start, min(start + batch_size, len(dataset)))]
-        yield to_device(collator(rows), device)
-
-
-def model_columns(model: nn.Module, dataset: Any) -> Any:
-    """The data set with only the columns that the model's forward names, and ``labels``."""
-    # A PEFT model's own forward names no columns.
-    get_base_model: Any = getattr(model, "get_base_model", lambda: model)
-    taken = {*inspect.signature(get_base_model().forward).parameters, "labels"}
-    return dataset.select_columns([name for name in dataset.column_names if name in taken])
-
-
-def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A copy of the batch on ``device``."""
-    return {name: tensor.to(device) for name, tensor in batch.items()}
+        yield {name: tensor.to(device) for name, tensor in collator(rows).items()}

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
+import torch
+
 from ..errors import InputError
 from ..training import DistillationArguments
 from .checking import as_mapping, choose, convert, join, refuse_unknown
@@ -64,9 +66,12 @@ def read_teacher_training(raw: Any, path: str, seed: int) -> dict[str, Any]:
 
 def training_arguments(settings: Mapping[str, Any], output_dir: str) -> DistillationArguments:
     """The arguments object for checked settings, with a progress bar whatever the log level."""
-    return DistillationArguments(
-        output_dir=output_dir, **{"disable_tqdm": False, "report_to": "none", **settings}
-    )
+    quiet = {
+        "disable_tqdm": False,
+        "report_to": "none",
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+    return DistillationArguments(output_dir=output_dir, **{**quiet, **settings})
 
 
 def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
@@ -74,8 +79,11 @@ def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
     known = {field.name: field for field in fields(DistillationArguments) if field.init}
     refuse_unknown(settings, list(known), path)
     hints = get_type_hints(DistillationArguments)
+    spelt_out = {
+        name: getattr(known[name].default, "value", known[name].default) for name in SPELT_OUT
+    }
     checked: dict[str, Any] = {}
-    for name, value in settings.items():
+    for name, value in (spelt_out | settings).items():
         where = join(path, name)
         if refused.get(name):
             raise InputError(f"{where} does not belong here: {refused[name]}")
@@ -86,8 +94,7 @@ def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
             checked[name] = choose(value, list(choices), where)
         else:
             checked[name] = convert(value, hints[name], where)
-    defaults = {name: known[name].default for name in SPELT_OUT}
-    return {name: getattr(value, "value", value) for name, value in (defaults | checked).items()}
+    return checked
 
 
 def _try(settings: Mapping[str, Any], path: str) -> None:

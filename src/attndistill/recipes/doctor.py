@@ -7,7 +7,6 @@ from transformers import PreTrainedModel
 
 from ..evaluation.flops import count_flops
 from ..evaluation.layers import count_parameters
-from ..evaluation.predict import to_device
 from .console import say
 from .output import check_output
 from .preparation import new_student, prepare
@@ -32,7 +31,7 @@ def doctor(recipe: Recipe) -> None:
         say("The teacher is shown before its fine-tuning, which a run does first.")
     rows = range(min(trainer.args.train_batch_size, len(prepared.data.train)))
     batch = prepared.data.collator([prepared.data.train[row] for row in rows])
-    for line in _size_lines(prepared.teacher, student, to_device(batch, trainer.args.device)):
+    for line in _size_lines(prepared.teacher, student, batch):
         say(line)
     say("One dry step, per term: value, weight, gradient norm")
     for name, reading in trainer.dry_run(batch).items():
@@ -43,8 +42,9 @@ def doctor(recipe: Recipe) -> None:
 def _size_lines(
     teacher: PreTrainedModel, student: PreTrainedModel, batch: dict[str, Tensor]
 ) -> Iterator[str]:
-    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-    models = {"Teacher": teacher.to(student.device), "Student": student}
+    device = student.device
+    inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+    models = {"Teacher": teacher.to(device), "Student": student}
     flops = {name: count_flops(model, inputs).layers for name, model in models.items()}
     for name, model in models.items():
         size = count_parameters(model)

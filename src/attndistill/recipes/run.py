@@ -52,7 +52,7 @@ def distil(
     folder = Path(recipe.output_dir)
     student = new_student(recipe, prepared)
     trainer = make_trainer(recipe, prepared, student)
-    notes = [f"Resumed from {checkpoint.name}: training time counts from there."] * bool(checkpoint)
+    resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     save_student(student, prepared.tokenizer, folder / STUDENT)
     distilled = measure(
@@ -61,7 +61,7 @@ def distil(
         student,
         trainer,
         seconds=trained.metrics["train_runtime"],
-        notes=tuple(notes),
+        notes=(resumed,) if resumed else (),
         costs=costs,
     )
     distilled.report.write(folder)

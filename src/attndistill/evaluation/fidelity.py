@@ -1,0 +1,212 @@
+"""How closely the student's attention follows the teacher's, per mapped layer and head."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..capture import AttentionRecord, attention_layers, capture
+from ..errors import InputError
+from ..matching import LayerMap
+from ..ops import LossSum, Relation, attention_divergence
+from .predict import Collator, batches, inference, input_columns
+
+
+class HeadPairing(StrEnum):
+    """Which heads are compared."""
+
+    IDENTITY = "identity"
+    AVERAGE = "average"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFidelity:
+    """Mean KL(teacher ‖ student) of one mapped layer's attention rows, in nats: 0 is a copy.
+
+    Rows are the queries that are not padding.
+
+    Attributes:
+        student_layer: 0-based.
+        teacher_layer: 0-based.
+        pairing: head h against head h; or, where the models have different numbers of heads, the
+            mean attention of all heads (one value).
+        heads: one mean KL per compared head.
+        uniform: for scale, per head the KL from the teacher's attention to attention spread evenly
+            over the visible keys: what knowing nothing would give.
+        rows: query rows per head.
+    """
+
+    student_layer: int
+    teacher_layer: int
+    pairing: HeadPairing
+    heads: tuple[float, ...]
+    uniform: tuple[float, ...]
+    rows: int
+
+    @property
+    def mean(self) -> float:
+        """Mean over the heads, nats."""
+        return sum(self.heads) / len(self.heads)
+
+    @property
+    def mean_uniform(self) -> float:
+        """Mean over the heads of the even spread's KL, nats."""
+        return sum(self.uniform) / len(self.uniform)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordPair:
+    """The attention records of a mapped layer on one batch."""
+
+    student: AttentionRecord
+    teacher: AttentionRecord
+
+    @property
+    def pairing(self) -> HeadPairing:
+        """By head where both have as many, else by the average over heads."""
+        same = self.student.query.shape[1] == self.teacher.query.shape[1]
+        return HeadPairing.IDENTITY if same else HeadPairing.AVERAGE
+
+    def probs(self) -> tuple[Tensor, Tensor]:
+        """Dense attention probabilities (student, teacher) of the compared heads, [B, H, Q, K]."""
+        student, teacher = self.student.attention_probs(), self.teacher.attention_probs()
+        if self.pairing is HeadPairing.AVERAGE:
+            return student.mean(1, keepdim=True), teacher.mean(1, keepdim=True)
+        return student, teacher
+
+    def divergence(self, rows: Tensor | None) -> LossSum:
+        """KL(teacher ‖ student) per compared head, [H]; rows [B, Q] bool, True = counted."""
+        if self.pairing is HeadPairing.AVERAGE:
+            student, teacher = self.probs()
+            return _dense_kl(student, teacher, rows)
+        return _kl(self.student.relation(), self.teacher.relation(), rows)
+
+    def uniform_divergence(self, rows: Tensor | None) -> LossSum:
+        """KL(teacher ‖ even spread) per compared head, [H]."""
+        if self.pairing is HeadPairing.AVERAGE:
+            teacher = self.probs()[1]
+            visible = (self.teacher.attention_probs() > 0).any(1, keepdim=True)
+            return _dense_kl(visible / visible.sum(-1, keepdim=True), teacher, rows)
+        relation = self.teacher.relation()
+        # Queries of zeros score all keys alike.
+        even = Relation(
+            torch.zeros_like(relation.query),
+            relation.key,
+            relation.scale,
+            mask=relation.mask,
+            sinks=None if relation.sinks is None else torch.zeros_like(relation.sinks),
+        )
+        return _kl(even, relation, rows)
+
+
+def attention_fidelity(
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    layer_map: LayerMap,
+    dataset: Any,
+    collator: Collator,
+    *,
+    max_rows: int = 256,
+    batch_size: int = 32,
+) -> list[LayerFidelity]:
+    """Compare the attention of mapped layers on held-out rows.
+
+    Args:
+        teacher: its flags and attention implementation are left as they are.
+        student: likewise, on the teacher's device.
+        layer_map: the pairs compared.
+        dataset: tokenised rows that both models take.
+        collator: makes a batch of a list of rows.
+        max_rows: the first this many rows are used.
+        batch_size: rows per forward.
+
+    Returns:
+        One entry per pair, in the map's order.
+
+    Raises:
+        InputError: the data set is empty, or an architecture or layer cannot be captured.
+    """
+    if len(dataset) == 0:
+        raise InputError("attention fidelity needs held-out rows, but the data set is empty")
+    if not layer_map.pairs:
+        return []
+    totals: list[tuple[LossSum, LossSum]] = []
+    for batch in batches(
+        dataset.select(range(min(max_rows, len(dataset)))),
+        collator,
+        columns=input_columns(teacher) | input_columns(student),
+        device=student.device,
+        batch_size=batch_size,
+    ):
+        mask = batch.get("attention_mask")
+        rows = None if mask is None else mask.bool()
+        pairs = paired_records(teacher, student, layer_map, batch)
+        parts = [(pair.divergence(rows), pair.uniform_divergence(rows)) for pair in pairs]
+        totals = _add(totals, parts) if totals else parts
+    return [
+        LayerFidelity(
+            student_layer=pair.student.layer,
+            teacher_layer=pair.teacher.layer,
+            pairing=pair.pairing,
+            heads=tuple(gap.mean().tolist()),
+            uniform=tuple(even.mean().tolist()),
+            rows=int(gap.count[0]),
+        )
+        for pair, (gap, even) in zip(pairs, totals, strict=True)
+    ]
+
+
+def paired_records(
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    layer_map: LayerMap,
+    batch: dict[str, Tensor],
+) -> list[RecordPair]:
+    """Run both models on a batch and pair the records of the mapped layers, in the map's order.
+
+    The layer map is of each model's first stack: its self-attention.
+    """
+    teacher_group, student_group = _group(teacher), _group(student)
+    wanted_of_teacher = {teacher_group: layer_map.teacher_layers}
+    wanted_of_student = {student_group: layer_map.student_layers}
+    with (
+        inference(teacher, student),
+        capture(teacher, wanted_of_teacher) as teacher_records,
+        capture(student, wanted_of_student) as student_records,
+    ):
+        for model in (teacher, student):
+            columns = input_columns(model)
+            model(**{name: tensor for name, tensor in batch.items() if name in columns})
+        of_teacher = {record.layer: record for record in teacher_records}
+        of_student = {record.layer: record for record in student_records}
+    return [
+        RecordPair(student=of_student[student_layer], teacher=of_teacher[teacher_layer])
+        for student_layer, teacher_layer in layer_map.pairs
+    ]
+
+
+def _add(
+    totals: list[tuple[LossSum, LossSum]], parts: list[tuple[LossSum, LossSum]]
+) -> list[tuple[LossSum, LossSum]]:
+    return [(a + c, b + d) for (a, b), (c, d) in zip(totals, parts, strict=True)]
+
+
+def _group(model: PreTrainedModel) -> tuple[str, str]:
+    first = attention_layers(model)[0]
+    return first.stack, first.kind
+
+
+def _kl(student: Relation, teacher: Relation, rows: Tensor | None) -> LossSum:
+    return attention_divergence(student, teacher, rows=rows, per="head", masks="intersect")
+
+
+def _dense_kl(student: Tensor, teacher: Tensor, rows: Tensor | None) -> LossSum:
+    # Where the teacher looks and the student cannot, the KL is infinite, as it should be.
+    row_kl = (torch.special.xlogy(teacher, teacher) - torch.special.xlogy(teacher, student)).sum(-1)
+    counted = teacher.sum(-1) > 0
+    if rows is not None:
+        counted = counted & rows[:, None]
+    return LossSum((row_kl * counted).sum((0, 2)), counted.sum((0, 2)))

@@ -1,0 +1,187 @@
+"""The report's pictures: arms, quality against cost, fidelity, training curves."""
+
+import math
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .intervals import Interval
+from .metrics import baseline, metrics
+from .report import RunReport
+from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style, readable
+
+WIDTH = 9.6
+# Logged by Trainer beside the terms; not of interest as curves.
+BOOKKEEPING = ("epoch", "step", "total_flos", "grad_norm", "learning_rate", "num_input_tokens_seen")
+BOOKKEEPING_ENDS = ("_runtime", "_per_second", "_seconds")
+CURVES_PER_ROW = 3
+LONGEST_NAME = 34
+MARKERS = "osD^vP*X"
+
+
+def arms_plot(report: RunReport) -> Markup | None:
+    """Accuracy of every arm with its interval, between the majority baseline and the teacher."""
+    arms = report.comparison.summaries
+    if not arms:
+        return None
+    with page_style():
+        figure = Figure((WIDTH, 1.0 + 0.42 * len(arms)))
+        axes = figure.add_subplot()
+        for row, arm in enumerate(arms):
+            _interval(axes, arm.score, row, STUDENT if row == 0 else OTHER)
+            for run in report.comparison.arms:
+                if run.name == arm.name and len(arm.seeds) > 1:
+                    value = 100 * metrics(run.quality)[0].value
+                    axes.plot(value, row, "|", color=MUTED, markersize=9)
+        _reference(axes, report)
+        axes.set_yticks(range(len(arms)), [_short(arm.name) for arm in arms], color=INK)
+        axes.set_ylim(len(arms) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel(f"{metrics(report.student.quality)[0].name} on the test rows, % (95 %)")
+        return inline_svg(figure, "Accuracy of every arm with its 95 % interval")
+
+
+def quality_cost_plot(report: RunReport) -> Markup | None:
+    """Quality against FLOPs per example: the teacher and every arm, or else the student."""
+    if report.teacher.cost is None or report.student.cost is None:
+        return None
+    points = [("teacher", metrics(report.teacher.quality)[0].interval, report.teacher.cost)]
+    costs = {arm.name: arm.cost or report.student.cost for arm in report.comparison.arms}
+    points += [(arm.name, arm.score, costs[arm.name]) for arm in report.comparison.summaries]
+    if not costs:
+        student = metrics(report.student.quality)[0]
+        points.append(("student", student.interval, report.student.cost))
+    largest = max(cost.flops.total for _, _, cost in points) / 1e9
+    with page_style():
+        figure = Figure((WIDTH, 3.2))
+        axes = figure.add_subplot()
+        for number, (name, score, cost) in enumerate(points):
+            assert score is not None, "the deciding metric of a task has an interval"
+            # Arms of one architecture cost the same: side by side, they stay apart.
+            x = cost.flops.total / 1e9 + 0.012 * largest * max(0, number - 1)
+            y = 100 * score.value
+            error = [[y - 100 * score.low], [100 * score.high - y]]
+            colour = (TEACHER, STUDENT)[number] if number < 2 else OTHER
+            marker = MARKERS[number % len(MARKERS)]
+            axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=7, label=_short(name))
+        axes.set_xlim(0, 1.1 * largest)
+        tokens = report.student.cost.flops.sequence_length
+        axes.set_xlabel(f"GFLOPs per example of {tokens} tokens")
+        axes.set_ylabel(f"{metrics(report.student.quality)[0].name}, % (95 %)")
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        return inline_svg(figure, "Quality against FLOPs per example, with 95 % intervals")
+
+
+def fidelity_plot(report: RunReport) -> Markup | None:
+    """KL of every head of every mapped layer, beside that of attention spread evenly."""
+    if not report.fidelity:
+        return None
+    with page_style():
+        figure = Figure((WIDTH, 3.2))
+        axes = figure.add_subplot()
+        for column, layer in enumerate(report.fidelity):
+            for offset, values, mean, colour, label in (
+                (-0.17, layer.heads, layer.mean, STUDENT, "student"),
+                (0.17, layer.uniform, layer.mean_uniform, OTHER, "attention spread evenly"),
+            ):
+                spread = [column + offset + 0.2 * _spread(n, len(values)) for n in range(len(values))]
+                axes.plot(spread, values, "o", color=colour, markersize=4, alpha=0.55, mew=0)
+                ends = [column + offset - 0.14, column + offset + 0.14]
+                name = label if column == 0 else None
+                axes.plot(ends, [mean, mean], color=colour, linewidth=2.4, label=name)
+        axes.set_xticks(
+            range(len(report.fidelity)),
+            [f"student {f.student_layer} ← teacher {f.teacher_layer}" for f in report.fidelity],
+        )
+        axes.set_xlim(-0.6, len(report.fidelity) - 0.4)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="x", visible=False)
+        axes.set_ylabel("KL(teacher ‖ ·), nats")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, borderaxespad=0)
+        return inline_svg(figure, "KL divergence of every head of every mapped layer")
+
+
+def training_plot(report: RunReport) -> Markup | None:
+    """One small picture per logged term, training and validation together, each on its scale."""
+    curves = training_curves(report.training.history)
+    if not curves:
+        return None
+    with page_style():
+        rows = math.ceil(len(curves) / CURVES_PER_ROW)
+        figure = Figure((WIDTH, 0.2 + 1.9 * rows))
+        for number, (name, lines) in enumerate(curves.items()):
+            axes = figure.add_subplot(rows, CURVES_PER_ROW, number + 1)
+            for label, points in lines.items():
+                colour, marker = (STUDENT, "") if label == "training" else (TEACHER, "o")
+                x, y = zip(*points, strict=True)
+                marker = "o" if len(points) == 1 else marker
+                axes.plot(x, y, color=colour, marker=marker, markersize=3.5, linewidth=1.5)
+            axes.set_title(readable(name))
+            axes.locator_params(nbins=4)
+        return inline_svg(figure, "Training curves of every logged term")
+
+
+def training_curves(
+    history: tuple[dict[str, float], ...],
+) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """By quantity, then "training" or "validation": its finite (step, value) points."""
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for entry in history:
+        for name, value in entry.items():
+            validation = name.startswith("eval_")
+            quantity = name.removeprefix("eval_").removeprefix("train_")
+            skipped = quantity in BOOKKEEPING or quantity.endswith(BOOKKEEPING_ENDS)
+            if skipped or name.startswith("train_") or not math.isfinite(value):
+                continue
+            lines = curves.setdefault(quantity, {})
+            label = "validation" if validation else "training"
+            lines.setdefault(label, []).append((entry.get("step", 0), value))
+    return curves
+
+
+def _interval(axes: Axes, score: Interval, row: int, colour: str) -> None:
+    ends = [100 * score.low, 100 * score.high]
+    axes.plot(ends, [row, row], color=colour, linewidth=2, solid_capstyle="butt")
+    axes.plot(100 * score.value, row, "o", color=colour, markersize=7)
+    axes.annotate(
+        f"{100 * score.value:.1f}",
+        (100 * score.value, row),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        color=INK,
+        fontsize=9,
+    )
+
+
+def _reference(axes: Axes, report: RunReport) -> None:
+    teacher = metrics(report.teacher.quality)[0]
+    floor_name, floor = baseline(report.teacher.quality)
+    if teacher.interval is not None:
+        band = (100 * teacher.interval.low, 100 * teacher.interval.high)
+        axes.axvspan(*band, color=TEACHER, alpha=0.13, linewidth=0)
+    for value, label, colour in (
+        (teacher.value, "teacher", TEACHER),
+        (floor, floor_name, MUTED),
+    ):
+        axes.axvline(100 * value, color=colour, linewidth=1.2, linestyle="--")
+        axes.annotate(
+            f"{label} {100 * value:.1f}",
+            (100 * value, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+            fontsize=9,
+        )
+
+
+def _spread(number: int, count: int) -> float:
+    return 0.0 if count == 1 else number / (count - 1) - 0.5
+
+
+def _short(name: str) -> str:
+    name = readable(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

@@ -1,0 +1,215 @@
+"""The one report of a run: all that tables, plots and the HTML page read."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..objectives import TermReading
+from .codec import DecodeError, from_plain, lists_of_numbers_on_one_line, to_plain
+from .comparison import Comparison
+from .cost import Cost
+from .environment import Environment
+from .fidelity import LayerFidelity
+from .quality import ClassificationQuality
+from .sample import SampleAttention
+
+SCHEMA_VERSION = 1
+JSON_NAME = "report.json"
+HTML_NAME = "report.html"
+
+# A task of another kind adds its quality here, its metrics in `metrics.metrics`, and nothing else.
+Quality = ClassificationQuality
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSection:
+    """One split of the data.
+
+    Attributes:
+        rows: of the split.
+        origin: how it came about: the file, or "cut from train with seed 0".
+        truncation: share of its rows cut at ``max_length`` tokens.
+    """
+
+    rows: int
+    origin: str
+    truncation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection:
+    """The data of the run.
+
+    Attributes:
+        splits: by name.
+        max_length: tokens.
+        labels: the classes by id; empty for tasks without.
+    """
+
+    splits: dict[str, SplitSection]
+    max_length: int
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSection:
+    """One model: what it is, how good it is on the test rows and what it costs.
+
+    Attributes:
+        name: path or hub name.
+        architecture: for instance ``BertForSequenceClassification, 6 layers, 12 heads, 384``.
+        quality: on the test rows.
+        cost: None where it was not measured.
+    """
+
+    name: str
+    architecture: str
+    quality: Quality
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSection:
+    """How the student was trained.
+
+    Attributes:
+        seconds: wall-clock time.
+        steps: optimizer steps.
+        history: Trainer's log, one dict per logged step.
+        first_step: every term's value, weight and gradient norm before the first update.
+    """
+
+    seconds: float
+    steps: int
+    history: tuple[dict[str, float], ...] = ()
+    first_step: dict[str, TermReading] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """Everything a run found out.
+
+    Attributes:
+        created: ISO 8601 time.
+        environment: versions and device.
+        task: as in the recipe.
+        seed: of the run.
+        recipe: as resolved.
+        trust_remote_code: whether code that came with a model was allowed to run.
+        layer_map: pairs (student layer, teacher layer), 0-based.
+        data: splits.
+        teacher: the model learned from.
+        student: the model made; its quality is against the teacher on the same rows.
+        training: of the student.
+        fidelity: per mapped layer; empty where attention was not compared.
+        comparison: other arms; empty where there are none.
+        sample: attention on one sentence, for the heatmaps.
+        notes: warnings and remarks for the reader.
+        schema_version: of this layout.
+    """
+
+    created: str
+    environment: Environment
+    task: str
+    seed: int
+    recipe: dict[str, Any]
+    trust_remote_code: bool
+    layer_map: tuple[tuple[int, int], ...]
+    data: DataSection
+    teacher: ModelSection
+    student: ModelSection
+    training: TrainingSection
+    fidelity: tuple[LayerFidelity, ...] = ()
+    comparison: Comparison = Comparison()
+    sample: SampleAttention | None = None
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """The report as strict JSON."""
+        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=False)
+        return lists_of_numbers_on_one_line(text)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "the report") -> "RunReport":
+        """The report of `to_json`.
+
+        Args:
+            text: JSON.
+            source: where it is from, for the error.
+
+        Raises:
+            InputError: it is not whole, of another schema version, or not a report.
+        """
+        try:
+            plain = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"{source} is not a whole JSON file ({error}); it was probably cut off: run again"
+            ) from error
+        found = plain.get("schema_version") if isinstance(plain, dict) else None
+        if found != SCHEMA_VERSION:
+            raise InputError(
+                f"{source} has schema_version {found!r}, but this version of attndistill reads "
+                f"{SCHEMA_VERSION}: read it with the version that wrote it, or run again"
+            )
+        try:
+            return from_plain(cls, plain, "report")
+        except DecodeError as error:
+            raise InputError(
+                f"{source} is not a report that this version of attndistill wrote: {error}; it "
+                "was probably edited: run again"
+            ) from error
+
+    @classmethod
+    def read(cls, path: str | Path) -> "RunReport":
+        """Read ``report.json``, or the one in a run's folder.
+
+        Raises:
+            InputError: there is none, or see `from_json`.
+        """
+        path = Path(path)
+        file = path / JSON_NAME if path.is_dir() else path
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{file} cannot be read ({error}): give a run's folder that holds {JSON_NAME}"
+            ) from error
+        return cls.from_json(text, source=str(file))
+
+    def write(self, folder: str | Path) -> None:
+        """Write ``report.html``, then ``report.json``: where the JSON is, the report is whole."""
+        from .html import render_html
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(folder / HTML_NAME, render_html(self))
+        _write_whole(folder / JSON_NAME, self.to_json())
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half written."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", errors="replace", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            # A temporary file is private; the report is as readable as any file the user writes.
+            os.chmod(file.name, 0o666 & ~_umask())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

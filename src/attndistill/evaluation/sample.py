@@ -1,0 +1,121 @@
+"""The attention of both models on one real sentence, for pictures."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..matching import LayerMap
+from .fidelity import HeadPairing, RecordPair, paired_records
+
+MAX_TOKENS = 48
+DECIMALS = 4
+Matrix = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSample:
+    """One head's attention on the sentence.
+
+    Attributes:
+        head: 0-based, or None for the mean over heads of models that differ in their number.
+        kl: mean KL(teacher ‖ student) over the rows, nats.
+        teacher: probabilities [query][key], four decimals.
+        student: likewise.
+    """
+
+    head: int | None
+    kl: float
+    teacher: Matrix
+    student: Matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSample:
+    """A mapped layer's sampled heads, from the closest copy to the furthest."""
+
+    student_layer: int
+    teacher_layer: int
+    heads: tuple[HeadSample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleAttention:
+    """Attention on one sentence.
+
+    Attributes:
+        tokens: as the tokenizer writes them, special tokens included.
+        truncated: whether the sentence had more than fit.
+        layers: one per pair of the layer map.
+    """
+
+    tokens: tuple[str, ...]
+    truncated: bool
+    layers: tuple[LayerSample, ...]
+
+
+def sample_attention(
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    layer_map: LayerMap,
+    tokenizer: Any,
+    text: str,
+    *,
+    max_length: int,
+    max_heads: int = 4,
+) -> SampleAttention:
+    """Run both models on a sentence and keep a few heads of each mapped layer.
+
+    The heads are not a best-of: sorted by their KL on this sentence, they are taken evenly from
+    the closest to the furthest.
+
+    Args:
+        teacher: model on the student's device.
+        student: model.
+        layer_map: the pairs sampled.
+        tokenizer: of both models.
+        text: the sentence; cut to ``max_length`` tokens and at most MAX_TOKENS.
+        max_length: as in training.
+        max_heads: heads kept per layer.
+    """
+    length = min(max_length, MAX_TOKENS)
+    full = tokenizer(text)["input_ids"]
+    batch = tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
+    batch = {name: tensor.to(student.device) for name, tensor in batch.items()}
+    ids = batch["input_ids"][0].tolist()
+    return SampleAttention(
+        tokens=tuple(tokenizer.convert_ids_to_tokens(ids)),
+        truncated=len(full) > len(ids),
+        layers=tuple(
+            _layer_sample(pair, max_heads)
+            for pair in paired_records(teacher, student, layer_map, batch)
+        ),
+    )
+
+
+def _layer_sample(pair: RecordPair, max_heads: int) -> LayerSample:
+    gaps = pair.divergence(None).mean()
+    by_gap = gaps.argsort(stable=True).tolist()
+    kept = min(max_heads, len(by_gap))
+    chosen = [by_gap[round(i * (len(by_gap) - 1) / max(1, kept - 1))] for i in range(kept)]
+    student, teacher = pair.probs()
+    return LayerSample(
+        student_layer=pair.student.layer,
+        teacher_layer=pair.teacher.layer,
+        heads=tuple(
+            HeadSample(
+                head=head if pair.pairing is HeadPairing.IDENTITY else None,
+                kl=float(gaps[head]),
+                teacher=_matrix(teacher[0, head]),
+                student=_matrix(student[0, head]),
+            )
+            for head in chosen
+        ),
+    )
+
+
+def _matrix(probs: Tensor) -> Matrix:
+    rounded = torch.round(probs.double(), decimals=DECIMALS).tolist()
+    return tuple(tuple(round(value, DECIMALS) for value in row) for row in rounded)

@@ -1,0 +1,66 @@
+"""Figures as people read them."""
+
+from .energy import Energy, EnergySource
+from .intervals import Interval
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.9812 as "98.1 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def percent_interval(interval: Interval) -> str:
+    """The ends of an interval of shares: "95.2–99.0 %"."""
+    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, signed: "+1.2"."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def points_interval(interval: Interval) -> str:
+    """The ends of an interval of differences: "−0.4 to +2.8 points"."""
+    return f"{points(interval.low)} to {points(interval.high)} points"
+
+
+def count(number: float) -> str:
+    """A count with three significant digits and a letter: 22700000 as "22.7 M"."""
+    for size, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:g}"
+
+
+def size(number: float) -> str:
+    """Bytes in decimal units: "90.9 MB"."""
+    return f"{count(number)}B" if number >= 1000 else f"{number:g} B"
+
+
+def milliseconds(number: float) -> str:
+    """A time with three significant digits: "8.42 ms"."""
+    return f"{number:.3g} ms" if number < 1000 else f"{number / 1000:.3g} s"
+
+
+def duration(seconds: float) -> str:
+    """A longer time: "3 min 20 s"."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def times(factor: float) -> str:
+    """A ratio: "1.98×"."""
+    return f"{factor:.3g}×"
+
+
+def joules(energy: Energy) -> str:
+    """Energy of 1,000 inferences with where it comes from: "12.3 J (estimated at 65 W)"."""
+    figure = f"{energy.joules:.3g} J"
+    match energy.source:
+        case EnergySource.MEASURED:
+            return f"{figure} (measured, {energy.method})"
+        case EnergySource.ESTIMATED:
+            return f"{figure} (estimated at {energy.watts:g} W)"
