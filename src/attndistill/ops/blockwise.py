@@ -22,10 +22,9 @@ def blockwise(problem: Problem, per: Per) -> LossSum:
     student = problem.student
     inputs = (student.query, student.key, student.bias, student.sinks)
     needs = tuple(
-        torch.is_grad_enabled() and tensor is not None and tensor.requires_grad
-        for tensor in inputs
+        torch.is_grad_enabled() and tensor is not None and tensor.requires_grad for tensor in inputs
     )
-    total, count = _Blockwise.apply(*inputs, problem, per, needs)
+    total, count = _Blockwise.apply(*inputs, problem.detach(), per, needs)
     return LossSum(total, count)
 
 
@@ -50,12 +49,10 @@ class _Blockwise(torch.autograd.Function):
         at_once = needs if per is Per.ALL else (False,) * len(needs)
         result = sweep(problem, problem.row_weights(), at_once, want_values=True)
         assert result.values is not None
-        ctx.per, ctx.problem, ctx.needs = per, problem, needs
+        ctx.needs = needs
         ctx.dtypes = [None if t is None else t.dtype for t in (query, key, bias, sinks)]
-        if per is Per.ALL:
-            ctx.save_for_backward(*result.gradients)
-        else:
-            ctx.save_for_backward(query, key, bias, sinks)
+        ctx.recompute = None if per is Per.ALL else problem
+        ctx.save_for_backward(*result.gradients.tensors())
         count = count_rows(result.seen, problem, per)
         ctx.mark_non_differentiable(count)
         return sum_rows(result.values, per), count
@@ -63,17 +60,17 @@ class _Blockwise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.per is Per.ALL:
-            scale, gradients = upstream, ctx.saved_tensors
-        else:
-            scale = None
-            weights = upstream[:, None] if ctx.per is Per.HEAD else upstream
-            own = ctx.problem.row_weights()
+        gradients = ctx.saved_tensors
+        if ctx.recompute is not None:
+            weights = upstream[:, None] if upstream.dim() == 1 else upstream
+            own = ctx.recompute.row_weights()
             weights = weights if own is None else weights * own
-            problem = ctx.problem.with_student_tensors(*ctx.saved_tensors)
-            gradients = sweep(problem, weights, ctx.needs, want_values=False).gradients
+            gradients = sweep(
+                ctx.recompute, weights, ctx.needs, want_values=False
+            ).gradients.tensors()
+            upstream = torch.ones_like(upstream[..., :1].sum())
         scaled = [
-            None if g is None else (g if scale is None else g * scale).to(dtype)
-            for g, dtype in zip(gradients, ctx.dtypes, strict=True)
+            None if gradient is None else (gradient * upstream).to(dtype)
+            for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         ]
         return (*scaled, None, None, None)

@@ -14,7 +14,7 @@ class LossSum:
     normalised by the summed count does not depend on how the batch was split.
 
     Attributes:
-        total: the sum, float32 (float64 for float64 inputs), shape ``[]``, ``[H]`` or ``[B, H, Q]``.
+        total: the sum, in float32 or float64, shape ``[]``, ``[H]`` or ``[B, H, Q]``.
         count: what it was summed over, same shape; int64, or floating where rows carry weights.
 
     Example:

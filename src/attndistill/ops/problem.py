@@ -1,7 +1,7 @@
 """A checked comparison of relations: what every backend is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -46,6 +46,10 @@ class Problem:
     def dtype(self) -> torch.dtype:
         """The dtype rows are computed in."""
         return compute_dtype(self.student, *self.teachers)
+
+    def detach(self) -> "Problem":
+        """Returns the same comparison without the student's gradient history."""
+        return replace(self, student=self.student.detach())
 
     def visible(self, tile: Tile) -> Tensor | None:
         """Returns the tile's mask, bool ``[b | 1, h | 1, q, k]``; None where all is visible."""
@@ -134,9 +138,7 @@ def _check_same_rows(student: Relation, teacher: Relation) -> None:
         if ours != theirs:
             raise ValueError(f"{name} differ: student {ours}, teacher {theirs}")
     if student.query.device != teacher.query.device:
-        raise ValueError(
-            f"student is on {student.query.device}, teacher on {teacher.query.device}"
-        )
+        raise ValueError(f"student is on {student.query.device}, teacher on {teacher.query.device}")
     if (student.sinks is None) != (teacher.sinks is None):
         raise ValueError(
             f"only the {'teacher' if student.sinks is None else 'student'} has sinks: both sides "

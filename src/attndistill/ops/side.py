@@ -85,6 +85,10 @@ class StudentGradients:
         )
         self._key_sum: Tensor | None = None
 
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of query, key, bias and sinks."""
+        return self.query, self.key, self.bias, self.sinks
+
     def begin(self, side: Side) -> None:
         """Starts a slice of the batch."""
         if self.key is not None:
