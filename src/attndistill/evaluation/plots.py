@@ -85,7 +85,9 @@ def fidelity_plot(report: RunReport) -> Markup | None:
                 (-0.17, layer.heads, layer.mean, STUDENT, "student"),
                 (0.17, layer.uniform, layer.mean_uniform, OTHER, "attention spread evenly"),
             ):
-                spread = [column + offset + 0.2 * _spread(n, len(values)) for n in range(len(values))]
+                spread = [
+                    column + offset + 0.2 * _spread(n, len(values)) for n in range(len(values))
+                ]
                 axes.plot(spread, values, "o", color=colour, markersize=4, alpha=0.55, mew=0)
                 ends = [column + offset - 0.14, column + offset + 0.14]
                 name = label if column == 0 else None

@@ -195,7 +195,12 @@ class RunReport:
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that it is never seen half written."""
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", errors="replace", dir=path.parent, prefix=f".{path.name}.", delete=False
+        "w",
+        encoding="utf-8",
+        errors="replace",
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        delete=False,
     ) as file:
         try:
             file.write(text)

@@ -1,6 +1,8 @@
 """Check a recipe without training: everything is loaded, and one step is looked at."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -26,7 +28,8 @@ def doctor(recipe: Recipe) -> None:
     for note in prepared.notes():
         say(note)
     student = new_student(recipe, prepared)
-    trainer = make_trainer(recipe, prepared, student)
+    with TemporaryDirectory() as scratch:
+        trainer = make_trainer(recipe, prepared, student, checkpoints=Path(scratch))
     if recipe.teacher.train is not None:
         say("The teacher is shown before its fine-tuning, which a run does first.")
     rows = range(min(trainer.args.train_batch_size, len(prepared.data.train)))

@@ -9,7 +9,6 @@ from transformers import PreTrainedModel
 from ..evaluation import (
     Cost,
     DataSection,
-    Environment,
     ModelSection,
     Predictions,
     RunReport,
@@ -69,7 +68,7 @@ def measure(
     pairs = layer_map(recipe, student, teacher)
     report = RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=Environment.detect(student.device),
+        environment=detect_environment(student.device),
         task=recipe.task,
         seed=recipe.seed,
         recipe=recipe.to_dict(),

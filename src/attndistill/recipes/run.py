@@ -51,7 +51,7 @@ def distil(
     """
     folder = Path(recipe.output_dir)
     student = new_student(recipe, prepared)
-    trainer = make_trainer(recipe, prepared, student)
+    trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
     resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     save_student(student, prepared.tokenizer, folder / STUDENT)
@@ -70,18 +70,17 @@ def distil(
 
 
 def make_trainer(
-    recipe: Recipe, prepared: Prepared, student: PreTrainedModel
+    recipe: Recipe, prepared: Prepared, student: PreTrainedModel, *, checkpoints: Path
 ) -> DistillationTrainer:
     """The recipe's trainer for this student, its plan printed."""
     pairs = layer_map(recipe, student, prepared.teacher)
     for line in plan_lines(recipe, prepared.teacher, student, pairs):
         say(line)
-    folder = Path(recipe.output_dir)
     settings = {**recipe.training, "seed": recipe.seed}
     return DistillationTrainer(
         student,
         prepared.teacher,
-        training_arguments(settings, output_dir=str(folder / CHECKPOINTS)),
+        training_arguments(settings, output_dir=str(checkpoints)),
         objective=recipe.objective,
         layer_map=recipe.layer_map,
         data_collator=prepared.data.collator,
