@@ -86,7 +86,7 @@ def uses_attention_interface(module: nn.Module) -> bool:
 
 def attention_forward(module: nn.Module) -> Callable:
     """The module's forward as written in its modelling file, decorators removed."""
-    return _unwrapped_forward(type(module))
+    return _unwrapped_forward(type(module))  # type: ignore[arg-type]
 
 
 @cache

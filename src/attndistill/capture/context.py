@@ -104,7 +104,7 @@ def _silent_in_generate(model: nn.Module, recorder: Recorder) -> Iterator[None]:
             recorder.generating = False
 
     had_own = vars(model).get("generate")
-    model.generate = unrecorded
+    model.generate = unrecorded  # type: ignore[assignment]
     try:
         yield
     finally:

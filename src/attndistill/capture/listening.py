@@ -28,7 +28,8 @@ def listening(recorder: Recorder) -> Iterator[None]:
     """Let ``recorder`` hear the attention calls of its modules for the length of the context."""
     with ExitStack() as stack:
         for module in recorder.layer_of:
-            implementation = module.config._attn_implementation
+            config: Any = module.config
+            implementation: str = config._attn_implementation
             interface = attention_forward(module).__globals__["ALL_ATTENTION_FUNCTIONS"]
             for table, wrap in (
                 (interface, _recording_attention),

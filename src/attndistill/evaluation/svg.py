@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -22,7 +23,7 @@ CSS_VARIABLES = {
     STUDENT: "var(--student)",
     OTHER: "var(--other)",
 }
-STYLE = {
+STYLE: Any = {
     # Tokens and names are not formulas, whatever they look like.
     "text.parse_math": False,
     "svg.fonttype": "none",

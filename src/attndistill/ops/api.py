@@ -1,7 +1,8 @@
-"""The public operations: one function each, named for the mathematics."""
+"""The operations: what is computed. `impl` says how."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from .divergences import Divergence
@@ -11,58 +12,67 @@ from .problem import Problem, prepare
 from .relation import Relation
 
 
+@torch.compiler.disable
 def attention_divergence(
     student: Relation,
     teacher: Relation | Sequence[Relation],
     *,
     rows: Tensor | None = None,
-    kind: str = Divergence.KL,
+    kind: Divergence | str = Divergence.KL,
     temperature: float = 1.0,
-    masks: str = Masks.EQUAL,
-    per: str = Per.ALL,
-    impl: str = Impl.AUTO,
+    masks: Masks | str = Masks.EQUAL,
+    per: Per | str = Per.ALL,
+    impl: Impl | str = Impl.AUTO,
 ) -> LossSum:
-    """Divergence between corresponding attention rows of a student and a teacher.
+    r"""Divergence between the attention rows of a teacher and a student.
 
-    With z = S/T the scores over the temperature and P = softmax(z) over the visible keys (S: see
-    `Relation`), a row's value, and its gradient w - P_s * sum(w) with respect to z_s, are
+    With S the attention scores of a side (see `Relation`) and P = softmax(S / T) over the visible
+    keys, subscripts s and t for student and teacher, a row (one batch entry, head and query) has
 
-    ==============  =======================================  ================================
-    kind            value                                    w
-    ==============  =======================================  ================================
-    ``kl``          sum P_t (log P_t - log P_s)              -P_t, so P_s - P_t (Hinton 2015,
-                                                             MiniLM 2020)
-    ``reverse_kl``  sum P_s (log P_s - log P_t)              P_s (log P_s - log P_t)
-    ``js``          (KL(P_t, M) + KL(P_s, M))/2, M their     P_s (log P_s - log M) / 2
-                    mean
-    ``mse``         sum (P_s - P_t)^2                        2 P_s (P_s - P_t)
-    ``cosine``      1 - <P_s, P_t> / (|P_s| |P_t|)           P_s (cos P_s/|P_s| - P_t/|P_t|)/|P_s|
-    ==============  =======================================  ================================
+        kl          sum_k P_t (log P_t - log P_s)
+        reverse_kl  sum_k P_s (log P_s - log P_t)
+        js          (KL(P_t || M) + KL(P_s || M)) / 2,  M = (P_s + P_t) / 2
+        mse         sum_k (P_s - P_t)^2
+        cosine      1 - cos(P_s, P_t)
 
-    KL, reverse KL and JS are in nats; nothing is multiplied by T². For one unmasked row the KL
-    equals ``F.kl_div(z_s.log_softmax(-1), z_t.log_softmax(-1), log_target=True,
-    reduction="sum")``.
+    kl, reverse_kl and js are in nats. Gradients reach the student only (query, key, bias, sinks);
+    for kl, d/dS_s = (P_s - P_t) / T. No factor T^2 is applied: a caller who wants the gradient's
+    size kept while T varies (Hinton et al. 2015) multiplies by it.
 
     Args:
-        student: receives gradients (query, key, bias, sinks).
-        teacher: receives none; of several, the probabilities are averaged. B, Hq, Q and K are the
-            student's; head width, key heads and dtype may differ.
-        rows: bool or floating weights ``[B, Q]``: which queries count. This is the padding of the
-            queries; that of the keys is in the masks.
-        kind: ``"kl"``, ``"reverse_kl"``, ``"js"``, ``"mse"`` or ``"cosine"``.
-        temperature: T, divides the scores of both sides.
-        masks: ``"equal"`` refuses sides that see different keys; ``"intersect"`` compares over the
-            keys visible to both.
-        per: ``"all"``, ``"head"`` or ``"row"``: the shape ``[]``, ``[H]`` or ``[B, H, Q]`` of total
-            and count.
-        impl: ``"auto"``, ``"reference"`` (dense, by autograd) or ``"blockwise"`` (holds nothing of
-            size Q×K; gradients are formed in the forward).
+        student: the side that learns; query ``[B, Hq, Q, D]``, key ``[B, Hk, K, D]``.
+        teacher: a relation with the same B, Hq, Q, K (D, Hk and dtype may differ), or several
+            whose probabilities are averaged: P_t is their mean.
+        rows: which queries count, bool ``[B, Q]``, or their floating weights; None for all. This
+            is the padding of the *queries*, which no attention mask holds.
+        kind: the divergence.
+        temperature: T, divides the scores of both sides, sinks included.
+        masks: "equal" refuses sides with different masks; "intersect" takes both softmaxes over
+            the keys visible to all sides.
+        per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
+        impl: "auto", "reference" (dense), "blockwise" (linear memory) or "triton" (CUDA); an
+            explicit choice never falls back.
 
     Returns:
-        The summed row values, and the number of rows that count and see at least one key.
+        The sum over rows and the number of rows. A row counts if ``rows`` holds it and it sees a
+        key; one that sees none adds nothing to either. Twice differentiating is refused, except
+        by the reference.
 
     Raises:
-        ValueError: sides, masks or options that do not fit together.
+        ValueError: if the sides do not fit together, their masks differ, only one has sinks, or
+            an option is unknown.
+
+    Example:
+        The mean divergence equals the dense
+
+        >>> query, key = torch.randn(2, 1, 3, 4, 8).unbind()
+        >>> loss = attention_divergence(Relation(query, key, 1.0), Relation(key, query, 1.0))
+        >>> log_s, log_t = (query @ key.mT).log_softmax(-1), (key @ query.mT).log_softmax(-1)
+        >>> dense = torch.nn.functional.kl_div(log_s, log_t, log_target=True, reduction="none")
+        >>> torch.testing.assert_close(loss.mean(), dense.sum(-1).mean())
+
+    The distribution loss is that of MiniLM (Wang et al. 2020, https://arxiv.org/abs/2002.10957),
+    the temperature that of Hinton et al. (2015, https://arxiv.org/abs/1503.02531).
     """
     problem = prepare(
         student,
@@ -72,58 +82,78 @@ def attention_divergence(
         temperature=temperature,
         masks=Masks(masks),
     )
-    return _compute(problem, Per(per), Impl(impl))
+    return _run(problem, Per(per), Impl(impl))
 
 
+@torch.compiler.disable
 def score_mse(
     student: Relation,
     teacher: Relation | Sequence[Relation],
     *,
     rows: Tensor | None = None,
-    masks: str = Masks.EQUAL,
-    per: str = Per.ALL,
-    impl: str = Impl.AUTO,
+    masks: Masks | str = Masks.EQUAL,
+    per: Per | str = Per.ALL,
+    impl: Impl | str = Impl.AUTO,
 ) -> LossSum:
-    """Squared difference of raw attention scores, TinyBERT's attention loss (Jiao et al. 2020).
+    r"""Squared difference of the attention scores of a teacher and a student (TinyBERT's loss).
 
-    A row's value is the sum over its visible keys of (S_s - S_t)², before softmax and temperature;
-    its gradient with respect to S_s is 2 (S_s - S_t). For one unmasked row it equals
-    ``F.mse_loss(S_s, S_t, reduction="sum")``. Of several teachers the scores are averaged.
+    A row (one batch entry, head and query) has sum_k (S_s - S_t)^2 over the visible keys, with S
+    the attention scores before the softmax, softcap and bias included (see `Relation`). Sinks are
+    the score of no key and take no part. The gradient is d/dS_s = 2 (S_s - S_t).
 
-    Where all queries see the same keys and scores are plain dot products, ``"auto"`` and
-    ``"blockwise"`` take time linear in the length (see `attndistill.ops.gram`); causal, windowed,
-    segmented and biased scores are compared tile by tile in quadratic time and linear memory.
+    Without softcap and bias, and with no mask beyond key padding, causality and contiguous
+    segments, the time is linear in the length: |Q K^T|^2 = sum (Q^T Q) * (K^T K).
 
     Args:
-        student: as in `attention_divergence`, as are all other arguments.
-        teacher: see there.
-        rows: see there.
-        masks: see there.
-        per: see there.
-        impl: see there.
+        student: the side that learns; query ``[B, Hq, Q, D]``, key ``[B, Hk, K, D]``.
+        teacher: a relation with the same B, Hq, Q, K (D, Hk and dtype may differ), or several
+            whose *scores* are averaged.
+        rows: which queries count, bool ``[B, Q]``, or their floating weights; None for all.
+        masks: "equal" refuses sides with different masks; "intersect" compares the keys visible
+            to all sides.
+        per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
+        impl: "auto", "reference" (dense), "blockwise" or "triton" (CUDA).
 
     Returns:
-        The summed squares, and the number of visible (query, key) pairs of the rows that count.
+        The sum over visible pairs of a query and a key, and their number (weighted by the rows'
+        weights), so that ``mean()`` is the mean squared error.
 
     Raises:
-        ValueError: sides, masks or options that do not fit together.
+        ValueError: as for `attention_divergence`.
+
+    Example:
+        The mean equals the dense
+
+        >>> query, key = torch.randn(2, 1, 3, 4, 8).unbind()
+        >>> loss = score_mse(Relation(query, key, 0.5), Relation(key, query, 0.5))
+        >>> scores_s, scores_t = 0.5 * query @ key.mT, 0.5 * key @ query.mT
+        >>> dense = torch.nn.functional.mse_loss(scores_s, scores_t)
+        >>> torch.testing.assert_close(loss.mean(), dense)
+
+    Source: TinyBERT (Jiao et al. 2020, https://arxiv.org/abs/1909.10351).
     """
     problem = prepare(
         student, teacher, rows=rows, divergence=None, temperature=1.0, masks=Masks(masks)
     )
-    return _compute(problem, Per(per), Impl(impl))
+    return _run(problem, Per(per), Impl(impl))
 
 
-def _compute(problem: Problem, per: Per, impl: Impl) -> LossSum:
-    match impl:
-        case Impl.REFERENCE:
-            from .reference import reference
+def _run(problem: Problem, per: Per, impl: Impl) -> LossSum:
+    if impl is Impl.AUTO:
+        impl = Impl.BLOCKWISE
+    with torch.autocast(problem.device.type, enabled=False):
+        match impl:
+            case Impl.REFERENCE:
+                from .reference import reference
 
-            return reference(problem, per)
-        case Impl.AUTO | Impl.BLOCKWISE:
-            from .blockwise import blockwise
-            from .gram import gram, is_linear
+                return reference(problem, per)
+            case Impl.BLOCKWISE:
+                from .blockwise import blockwise
 
-            if problem.divergence is None and is_linear(problem):
-                return gram(problem, per)
-            return blockwise(problem, per)
+                return blockwise(problem, per)
+            case Impl.TRITON:
+                raise ValueError(
+                    f'impl="triton" needs CUDA tensors; got {problem.device}. '
+                    'Use impl="auto" or "blockwise"'
+                )
+    raise AssertionError(impl)

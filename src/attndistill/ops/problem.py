@@ -64,6 +64,13 @@ class Problem:
         stop = max(stop, 1)
         return slice(min(start, stop - 1), stop)
 
+    def with_student_tensors(
+        self, query: Tensor, key: Tensor, bias: Tensor | None, sinks: Tensor | None
+    ) -> "Problem":
+        """Returns the same comparison of a student with these tensors."""
+        student = replace(self.student, query=query, key=key, bias=bias, sinks=sinks)
+        return replace(self, student=student)
+
     def row_weights(self) -> Tensor | None:
         """Returns the queries' weights, ``[B, 1, Q]`` in the compute dtype; None for all ones."""
         return None if self.rows is None else self.rows[:, None].to(self.dtype)
@@ -125,7 +132,7 @@ def count_rows(seen: Tensor, problem: Problem, per: Per) -> Tensor:
     if problem.rows is None:
         counts = seen.long()
     elif problem.rows.is_floating_point():
-        counts = seen * problem.row_weights()
+        counts = seen * problem.rows[:, None].to(problem.dtype)
     else:
         counts = seen.long() * problem.rows[:, None]
     batch, heads, queries, _ = problem.shape

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .mask import Tile
+from .mask import Shape, Tile
 from .problem import Problem
 from .side import Side, StudentGradients
 from .tile_loss import tile_loss
@@ -64,7 +64,10 @@ def _sweep(
         for tile, visible in tiles:
             rows = tile[:3]
             seen[rows] = _seen(visible, tile, counted)
-            tile_weights = _tile_weights(weights, None if visible is None else seen[rows], tile)
+            tile_weights = _tile_weights(weights, tile)
+            if visible is not None:
+                counts = (seen[rows] > 0).to(problem.dtype)
+                tile_weights = counts if tile_weights is None else tile_weights * counts
             part = _compare(
                 problem, sides, tile, visible, tile_weights, gradients, any(needs), want_values
             )
@@ -111,14 +114,17 @@ def _tiles(
 ) -> Iterator[tuple[slice, Iterator[tuple[Tile, Tensor | None]]]]:
     """Yields each slice of the batch with its tiles; a mask is evaluated once for all heads."""
     shape = problem.shape
-    batch_step, head_step, query_step = _tile_sizes(problem)
+    # Heads that share a key on any side stay together.
+    unit = math.lcm(*(side.group for side in (problem.student, *problem.teachers)))
+    batch_step, head_step, query_step = _tile_sizes(problem.shape, unit)
 
     def tiles_of(batch: slice) -> Iterator[tuple[Tile, Tensor | None]]:
         for queries in _slices(shape.queries, query_step):
             keys = problem.key_range(queries)
             visible = problem.visible(Tile(batch, slice(0, shape.heads), queries, keys))
             by_head = visible is not None and visible.shape[1] > 1
-            for heads in _slices(shape.heads, head_step):
+            for units in _slices(shape.heads // unit, head_step // unit):
+                heads = slice(units.start * unit, units.stop * unit)
                 mask = visible[:, heads] if visible is not None and by_head else visible
                 yield Tile(batch, heads, queries, keys), mask
 
@@ -126,11 +132,9 @@ def _tiles(
         yield batch, tiles_of(batch)
 
 
-def _tile_sizes(problem: Problem) -> tuple[int, int, int]:
-    """Returns how many batch entries, heads and queries make a tile."""
-    batch, heads, queries, keys = problem.shape
-    # Heads that share a key on any side stay together.
-    unit = math.lcm(*(side.group for side in (problem.student, *problem.teachers)))
+def _tile_sizes(shape: Shape, unit: int) -> tuple[int, int, int]:
+    """Returns how many batch entries, heads (a multiple of unit) and queries make a tile."""
+    _, heads, queries, keys = shape
     rows = max(TILE_ELEMENTS // keys, MIN_TILE_ROWS)
     if rows >= heads * queries:
         return max(1, rows // max(1, heads * queries)), heads, queries
@@ -151,12 +155,8 @@ def _seen(visible: Tensor | None, tile: Tile, dtype: torch.dtype) -> Tensor | in
     return visible.sum(-1) if dtype == torch.int64 else visible.any(-1)
 
 
-def _tile_weights(weights: Tensor | None, seen: Tensor | None, tile: Tile) -> Tensor | None:
-    if weights is not None:
-        heads = tile.heads if weights.shape[1] > 1 else slice(None)
-        weights = weights[tile.batch, heads, tile.queries]
-    if seen is None:
-        return weights
-    return (seen > 0).to(weights.dtype if weights is not None else torch.float32) * (
-        1 if weights is None else weights
-    )
+def _tile_weights(weights: Tensor | None, tile: Tile) -> Tensor | None:
+    if weights is None:
+        return None
+    heads = tile.heads if weights.shape[1] > 1 else slice(None)
+    return weights[tile.batch, heads, tile.queries]

@@ -47,7 +47,7 @@ def _size_lines(
 ) -> Iterator[str]:
     device = student.device
     inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-    models = {"Teacher": teacher.to(device), "Student": student}
+    models = {"Teacher": teacher.to(device), "Student": student}  # type: ignore[arg-type]
     flops = {name: count_flops(model, inputs).layers for name, model in models.items()}
     for name, model in models.items():
         size = count_parameters(model)

@@ -16,6 +16,7 @@ from ..evaluation import (
     TrainingSection,
     attention_fidelity,
     classification_quality,
+    detect_environment,
     measure_costs,
     predict,
     sample_attention,

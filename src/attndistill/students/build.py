@@ -108,7 +108,8 @@ def _changed_config(config: PreTrainedConfig, changes: Mapping[str, Any]) -> Pre
 
 def _construct(teacher: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
     try:
-        student = type(teacher)(config).to(teacher.dtype)
+        student = type(teacher)(config)
+        student.to(teacher.dtype)  # type: ignore[arg-type]
     except (ValueError, RuntimeError, TypeError, ZeroDivisionError) as error:
         raise InputError(
             f"no {type(teacher).__name__} can be built from this student config: {error}"

@@ -27,7 +27,8 @@ class DistillationArguments(TrainingArguments):
                 "label_smoothing_factor is not part of the distillation objective; set it to 0 "
                 "(logits distillation already softens the targets)"
             )
-        if (self.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
+        checkpointing = self.gradient_checkpointing_kwargs
+        if isinstance(checkpointing, dict) and checkpointing.get("use_reentrant"):
             raise InputError(
                 "reentrant gradient checkpointing gives attention terms no gradient; set "
                 'gradient_checkpointing_kwargs={"use_reentrant": False}'

@@ -34,7 +34,7 @@ def run_teacher(teacher: nn.Module, batch: Mapping[str, Tensor]) -> Any:
 def forward_columns(model: nn.Module) -> frozenset[str]:
     """The arguments that the model's forward names (through PEFT's wrappers)."""
     inner = getattr(model, "get_base_model", None)
-    return _argument_names(type(inner() if inner is not None else model))
+    return _argument_names(type(inner() if inner is not None else model))  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -44,6 +44,8 @@ class DistillationTrainer(Trainer):
 
     # The objective is normalised over the whole optimizer step; Trainer must not divide again.
     loss_is_scaled_for_ga = True
+    objective: Objective
+    teacher_model: PreTrainedModel | None
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class DistillationTrainer(Trainer):
         )
         self.teacher_model = teacher_model
         if teacher_model is not None and not hasattr(teacher_model, "hf_device_map"):
-            teacher_model.to(self.args.device)
+            teacher_model.to(self.args.device)  # type: ignore[arg-type]
         self.term_readings: dict[str, TermReading] | None = None
         self._step_counts: dict[str, Tensor] = {}
         self._train_tally = Tally()
@@ -96,6 +98,7 @@ class DistillationTrainer(Trainer):
 
         Both models run in evaluation mode, so the reading does not depend on dropout.
         """
+        assert self.model is not None
         inputs = self._prepare_inputs(dict(batch))
         with evaluating(self.model), self.compute_loss_context_manager():
             step = self._forward(self.model, inputs)
@@ -142,7 +145,7 @@ class DistillationTrainer(Trainer):
         output = super().evaluation_loop(*args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
         for name, mean in self._eval_tally.means(self.accelerator).items():
-            output.metrics[f"{prefix}_loss_{name}"] = mean
+            (output.metrics or {})[f"{prefix}_loss_{name}"] = mean
         return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -156,27 +159,29 @@ class DistillationTrainer(Trainer):
         super().log(logs, start_time)
 
     def _forward(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> Step:
-        needs_attention = self.objective.needs_attention
         with ExitStack() as stack:
-            student_records = teacher_records = ()
-            if needs_attention:
-                layers = self.layer_map.student_layers
-                student_records = stack.enter_context(capture(model, layers))
+            student_records = self._captured(stack, model, self.layer_map.student_layers)
             student = run_model(model, inputs)
-            teacher = None
-            if self.objective.needs_teacher:
-                if needs_attention:
-                    layers = self.layer_map.teacher_layers
-                    teacher_records = stack.enter_context(capture(self.teacher_model, layers))
+            teacher, teacher_records = None, []
+            if self.teacher_model is not None and self.objective.needs_teacher:
+                layers = self.layer_map.teacher_layers
+                teacher_records = self._captured(stack, self.teacher_model, layers)
                 teacher = run_teacher(self.teacher_model, inputs)
             return Step(
                 batch=inputs,
                 student=student,
                 teacher=teacher,
-                student_attention=_by_layer(student_records),
-                teacher_attention=_by_layer(teacher_records),
+                student_attention={record.layer: record for record in student_records},
+                teacher_attention={record.layer: record for record in teacher_records},
                 layer_map=self.layer_map,
             )
+
+    def _captured(
+        self, stack: ExitStack, model: nn.Module, layers: list[int]
+    ) -> list[AttentionRecord]:
+        if not self.objective.needs_attention:
+            return []
+        return stack.enter_context(capture(model, layers))
 
     def _count(self, batches: list[dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
         per_batch = [self.objective.counts(batch) for batch in batches]
@@ -189,14 +194,15 @@ class DistillationTrainer(Trainer):
         return counts
 
     def _trainable(self) -> list[nn.Parameter]:
+        assert self.model is not None
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def _set_signature_columns_if_needed(self) -> None:
         """Keep the columns that only the teacher takes."""
         super()._set_signature_columns_if_needed()
         if self.teacher_model is not None:
-            known = set(self._signature_columns) | forward_columns(self.teacher_model)
-            self._signature_columns = sorted(known)
+            known = {*(self._signature_columns or ()), *forward_columns(self.teacher_model)}
+            self._signature_columns = sorted(known)  # type: ignore[assignment]
 
 
 def _check_devices(args: DistillationArguments) -> None:
@@ -217,7 +223,3 @@ def _layer_map(
     if not objective.needs_attention or teacher is None:
         return LayerMap(())
     return resolve_layer_map(spec, len(attention_layers(student)), len(attention_layers(teacher)))
-
-
-def _by_layer(records: Any) -> dict[int, AttentionRecord]:
-    return {record.layer: record for record in records}
