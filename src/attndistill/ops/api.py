@@ -149,11 +149,14 @@ def _run(problem: Problem, per: Per, impl: Impl) -> LossSum:
                 return reference(problem, per)
             case Impl.BLOCKWISE:
                 from .blockwise import blockwise
+                from .gram import gram, is_linear
 
+                if problem.divergence is None and is_linear(problem):
+                    return gram(problem, per)
                 return blockwise(problem, per)
             case Impl.TRITON:
                 raise ValueError(
-                    f'impl="triton" needs CUDA tensors; got {problem.device}. '
+                    f'impl="triton" needs CUDA tensors; these are on {problem.device}. '
                     'Use impl="auto" or "blockwise"'
                 )
     raise AssertionError(impl)

@@ -64,13 +64,6 @@ class Problem:
         stop = max(stop, 1)
         return slice(min(start, stop - 1), stop)
 
-    def with_student_tensors(
-        self, query: Tensor, key: Tensor, bias: Tensor | None, sinks: Tensor | None
-    ) -> "Problem":
-        """Returns the same comparison of a student with these tensors."""
-        student = replace(self.student, query=query, key=key, bias=bias, sinks=sinks)
-        return replace(self, student=student)
-
     def row_weights(self) -> Tensor | None:
         """Returns the queries' weights, ``[B, 1, Q]`` in the compute dtype; None for all ones."""
         return None if self.rows is None else self.rows[:, None].to(self.dtype)

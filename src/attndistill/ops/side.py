@@ -89,10 +89,6 @@ class StudentGradients:
         """Returns the gradients of query, key, bias and sinks."""
         return self.query, self.key, self.bias, self.sinks
 
-    def tensors(self) -> tuple[Tensor | None, ...]:
-        """Returns the gradients of query, key, bias and sinks."""
-        return self.query, self.key, self.bias, self.sinks
-
     def begin(self, side: Side) -> None:
         """Starts a slice of the batch."""
         if self.key is not None:
