@@ -1,19 +1,31 @@
-"""One report of a run: quality, fidelity and costs; tables, plots and HTML read only that."""
+"""Evaluation: what a student keeps and what it gains, in one `RunReport`.
 
-from .comparison import ArmRun, compare_arms
+Measure (`predict`, `classification_quality`, `measure_costs`, `attention_fidelity`,
+`sample_attention`, `compare_arms`), put the results into a `RunReport`, then write or print it.
+"""
+
+from .comparison import Arm, ArmRun, Comparison, compare_arms
 from .cost import Cost, measure_costs
 from .environment import Environment, detect_environment
 from .fidelity import LayerFidelity, attention_fidelity
 from .intervals import Interval
 from .predict import Predictions, predict
 from .quality import ClassificationQuality, classification_quality, paired_difference
-from .report import DataSection, ModelSection, RunReport, SplitSection, TrainingSection
+from .report import (
+    DataSection,
+    ModelSection,
+    RunReport,
+    SplitSection,
+    TrainingSection,
+)
 from .sample import SampleAttention, sample_attention
 from .table import print_report
 
 __all__ = [
+    "Arm",
     "ArmRun",
     "ClassificationQuality",
+    "Comparison",
     "Cost",
     "DataSection",
     "Environment",

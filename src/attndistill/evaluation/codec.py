@@ -100,8 +100,9 @@ def _enum(kind: type[Enum], value: Any, path: str) -> Enum:
 
 
 def _float(value: Any, path: str) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number or value in NOT_FINITE:
+    if type(value) in (int, float):
+        return value
+    if value in NOT_FINITE:
         return float(value)
     raise DecodeError(f"{path} must be a number, not {value!r}")
 

@@ -79,6 +79,11 @@ class Comparison:
     summaries: tuple[ArmSummary, ...] = ()
     differences: tuple[ArmDifference, ...] = ()
 
+    @property
+    def reference(self) -> str | None:
+        """The arm compared with the others; None where there is nothing to compare."""
+        return self.differences[0].arm if self.differences else None
+
 
 def compare_arms(
     runs: Sequence[ArmRun],

@@ -44,12 +44,12 @@ class Energy:
 
 
 class EnergyMeter(Protocol):
-    """A counter of joules."""
+    """A counter of joules; ``method`` says which."""
 
     method: str
 
     def joules(self) -> float:
-        """Joules drawn since the last call; the first call starts the count."""
+        """Joules drawn since the last call (since opening, at the first)."""
         ...
 
 
@@ -119,7 +119,7 @@ def measure_energy(
     *,
     batch_size: int,
     block_seconds: float = BLOCK_SECONDS,
-) -> dict[str, Energy]:
+) -> dict[str, Energy] | None:
     """Measure each run in alternating blocks, so that a drift of the machine hits all alike.
 
     Args:
@@ -127,6 +127,9 @@ def measure_energy(
         meter: read before and after each block.
         batch_size: examples per call.
         block_seconds: length of a block.
+
+    Returns:
+        By name, or None where the meter stands still (some virtual machines show one that does).
     """
     joules = dict.fromkeys(runs, 0.0)
     examples = dict.fromkeys(runs, 0)
@@ -140,6 +143,8 @@ def measure_energy(
                 if time.perf_counter() >= end:
                     break
             joules[name] += meter.joules()
+    if not all(joules.values()):
+        return None
     return {
         name: Energy(
             joules=1000 * joules[name] / examples[name],

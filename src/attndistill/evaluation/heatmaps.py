@@ -8,19 +8,21 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from .sample import HeadSample, LayerSample, Matrix, SampleAttention
-from .svg import INK, MUTED, STUDENT, TEACHER, inline_svg, page_style, readable
+from .svg import MUTED, inline_svg, page_style, readable
 
 WIDTH = 9.6
 LONGEST_TOKEN = 14
+# Baked into the image, so in tones that show on a light and on a dark page.
+TEACHER_SHADE, STUDENT_SHADE = "#c47a12", "#2f80e4"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerHeatmaps:
-    """The pictures of one mapped layer."""
+    """The pictures of one mapped layer, each with its caption."""
 
     student_layer: int
     teacher_layer: int
-    pictures: tuple[Markup, ...]
+    pictures: tuple[tuple[Markup, str], ...]
 
 
 def heatmaps(sample: SampleAttention) -> list[LayerHeatmaps]:
@@ -37,24 +39,24 @@ def heatmaps(sample: SampleAttention) -> list[LayerHeatmaps]:
         ]
 
 
-def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> Markup:
-    figure = Figure((WIDTH, 5.2))
+def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tuple[Markup, str]:
+    figure = Figure((WIDTH, 5.4))
     sides = figure.subplots(1, 2, sharey=True)
     # One scale for both: the same shade is the same probability.
-    largest = max(max(map(max, head.teacher)), max(map(max, head.student)))
-    name = "mean of heads" if head.head is None else f"head {head.head}"
+    largest = max(max(map(max, matrix)) for matrix in (head.teacher, head.student))
     for axes, matrix, colour, title in (
-        (sides[0], head.teacher, TEACHER, f"teacher layer {layer.teacher_layer}, {name}"),
-        (sides[1], head.student, STUDENT, f"student layer {layer.student_layer}, {name}"),
+        (sides[0], head.teacher, TEACHER_SHADE, f"teacher layer {layer.teacher_layer}"),
+        (sides[1], head.student, STUDENT_SHADE, f"student layer {layer.student_layer}"),
     ):
         _heatmap(axes, matrix, colour, largest)
         _token_axes(axes, tokens)
-        axes.set_title(f"{title}   (darkest {largest:.2f})", color=INK)
-    return inline_svg(
-        figure,
-        f"Attention of {name}: teacher layer {layer.teacher_layer} beside student layer "
-        f"{layer.student_layer}, KL {head.kl:.3f} nats",
+        axes.set_title(title)
+    name = "Mean of all heads" if head.head is None else f"Head {head.head}"
+    caption = (
+        f"{name}: KL(teacher ‖ student) {head.kl:.4f} nats on this sentence; the darkest shade is "
+        f"a probability of {largest:.2f}."
     )
+    return inline_svg(figure, f"Attention of teacher and student. {caption}"), caption
 
 
 def _heatmap(axes: Axes, matrix: Matrix, colour: str, largest: float) -> None:

@@ -29,7 +29,8 @@ def arms_plot(report: RunReport) -> Markup | None:
         figure = Figure((WIDTH, 1.0 + 0.42 * len(arms)))
         axes = figure.add_subplot()
         for row, arm in enumerate(arms):
-            _interval(axes, arm.score, row, STUDENT if row == 0 else OTHER)
+            is_reference = arm.name == report.comparison.reference
+            _interval(axes, arm.score, row, STUDENT if is_reference else OTHER)
             for run in report.comparison.arms:
                 if run.name == arm.name and len(arm.seeds) > 1:
                     value = 100 * metrics(run.quality)[0].value
@@ -62,7 +63,8 @@ def quality_cost_plot(report: RunReport) -> Markup | None:
             x = cost.flops.total / 1e9 + 0.012 * largest * max(0, number - 1)
             y = 100 * score.value
             error = [[y - 100 * score.low], [100 * score.high - y]]
-            colour = (TEACHER, STUDENT)[number] if number < 2 else OTHER
+            is_student = name in ("student", report.comparison.reference)
+            colour = TEACHER if number == 0 else STUDENT if is_student else OTHER
             marker = MARKERS[number % len(MARKERS)]
             axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=7, label=_short(name))
         axes.set_xlim(0, 1.1 * largest)

@@ -94,6 +94,7 @@ class RunReport:
     """Everything a run found out.
 
     Attributes:
+        schema_version: of this layout.
         created: ISO 8601 time.
         environment: versions and device.
         task: as in the recipe.
@@ -109,9 +110,9 @@ class RunReport:
         comparison: other arms; empty where there are none.
         sample: attention on one sentence, for the heatmaps.
         notes: warnings and remarks for the reader.
-        schema_version: of this layout.
     """
 
+    schema_version: int = SCHEMA_VERSION
     created: str
     environment: Environment
     task: str
@@ -127,7 +128,6 @@ class RunReport:
     comparison: Comparison = Comparison()
     sample: SampleAttention | None = None
     notes: tuple[str, ...] = ()
-    schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
         """The report as strict JSON."""

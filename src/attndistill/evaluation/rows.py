@@ -1,12 +1,21 @@
 """The report's tables as rows of text: the terminal and the HTML page show the same."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cost import Cost
-from .metrics import Unit, metrics
-from .report import ModelSection, RunReport
+from .latency import Latency
+from .metrics import Metric, Unit, baseline, metrics
+from .report import RunReport
 from .wording import count, joules, milliseconds, percent, percent_interval, size, times
+
+FIDELITY_COLUMNS = (
+    "layer",
+    "mean KL, nats",
+    "closest head",
+    "furthest head",
+    "spread evenly",
+    "rows per head",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,85 +23,91 @@ class Row:
     """One line that compares teacher and student.
 
     Attributes:
-        name: of the figure.
+        label: of the figure.
         teacher: its value for the teacher.
         student: for the student.
         gain: teacher over student where that is a saving; empty otherwise.
     """
 
-    name: str
+    label: str
     teacher: str
     student: str
     gain: str = ""
 
 
 def quality_rows(report: RunReport) -> list[Row]:
-    """Each metric of teacher and student on the test rows, with 95 % intervals."""
-    teacher, student = _metric_texts(report.teacher), _metric_texts(report.student)
-    return [
-        Row(name=name, teacher=teacher.get(name, ""), student=student[name]) for name in student
+    """Each metric of teacher and student with its interval."""
+    of_teacher = {metric.name: metric for metric in metrics(report.teacher.quality)}
+    rows = [
+        Row(
+            label=metric.name,
+            teacher=metric_text(of_teacher[metric.name]) if metric.name in of_teacher else "",
+            student=metric_text(metric),
+        )
+        for metric in metrics(report.student.quality)
     ]
+    name, value = baseline(report.student.quality)
+    return [*rows, Row(label=f"{name} (baseline)", teacher=percent(value), student=percent(value))]
 
 
 def cost_rows(report: RunReport) -> list[Row]:
-    """Parameters, size, FLOPs, latency, memory and energy; empty where not measured."""
+    """Each cost of teacher and student, with how many times less the student's is."""
     teacher, student = report.teacher.cost, report.student.cost
     if teacher is None or student is None:
         return []
-    rows = [
-        _ratio("parameters", teacher.parameters.total, student.parameters.total, count),
-        _ratio("of them in layers", teacher.parameters.layers, student.parameters.layers, count),
-        _ratio("FLOPs per example", teacher.flops.total, student.flops.total, count),
-        _ratio("FLOPs of the layers", teacher.flops.layers, student.flops.layers, count),
-        *(
-            _ratio(f"latency, batch {ours.batch_size}, median", theirs.median_ms, ours.median_ms)
-            for theirs, ours in zip(teacher.latency, student.latency, strict=True)
-        ),
-        *(
-            _ratio(f"latency, batch {ours.batch_size}, p95", theirs.p95_ms, ours.p95_ms)
-            for theirs, ours in zip(teacher.latency, student.latency, strict=True)
-        ),
-        _ratio("peak memory", teacher.peak_memory_bytes, student.peak_memory_bytes, size),
-        _energy(teacher, student),
+    figures = [
+        ("parameters", teacher.parameters.total, student.parameters.total, count),
+        ("… in embeddings", teacher.parameters.embedding, student.parameters.embedding, count),
+        ("… in transformer layers", teacher.parameters.layers, student.parameters.layers, count),
+        ("size on disk", teacher.size_bytes, student.size_bytes, size),
+        ("FLOPs per example", teacher.flops.total, student.flops.total, count),
+        ("… in transformer layers", teacher.flops.layers, student.flops.layers, count),
+        ("peak memory of a forward", teacher.peak_memory_bytes, student.peak_memory_bytes, size),
     ]
-    if teacher.size_bytes and student.size_bytes:
-        rows.insert(2, _ratio("weights on disk", teacher.size_bytes, student.size_bytes, size))
-    return rows
+    rows = [
+        Row(label=label, teacher=write(a), student=write(b), gain=times(a / b) if b else "")
+        for label, a, b, write in figures
+        if a is not None and b is not None
+    ]
+    rows += [_latency_row(a, b) for a, b in zip(teacher.latency, student.latency, strict=True)]
+    return [*rows, _energy_row(teacher, student)]
 
 
-def fidelity_rows(report: RunReport) -> list[Row]:
-    """Mean KL(teacher ‖ student) per mapped layer, beside attention spread evenly, in nats."""
+def fidelity_rows(report: RunReport) -> list[tuple[str, ...]]:
+    """Per mapped layer: name, mean KL, closest and furthest head, even spread, rows per head."""
     return [
-        Row(
-            name=f"layer {layer.student_layer} ← {layer.teacher_layer}",
-            teacher=f"{layer.mean_uniform:.4f}",
-            student=f"{layer.mean:.4f}",
+        (
+            f"student {layer.student_layer} ← teacher {layer.teacher_layer}",
+            f"{layer.mean:.4f}",
+            f"{min(layer.heads):.4f}",
+            f"{max(layer.heads):.4f}",
+            f"{layer.mean_uniform:.4f}",
+            f"{layer.rows:,}",
         )
         for layer in report.fidelity
     ]
 
 
-def _metric_texts(model: ModelSection) -> dict[str, str]:
-    texts = {}
-    for metric in metrics(model.quality):
-        text = percent(metric.value) if metric.unit is Unit.SHARE else f"{metric.value:.3f}"
-        if metric.interval is not None:
-            text += f" ({percent_interval(metric.interval)})"
-        texts[metric.name] = text
-    return texts
+def metric_text(metric: Metric) -> str:
+    """A metric with its interval: "91.2 % (89.5–92.8 %)"."""
+    value = percent(metric.value) if metric.unit is Unit.SHARE else f"{metric.value:.3f}"
+    interval = metric.interval
+    return value if interval is None else f"{value} ({percent_interval(interval)})"
 
 
-def _ratio(
-    name: str, teacher: float, student: float, write: Callable[[float], str] = milliseconds
-) -> Row:
+def _latency_row(teacher: Latency, student: Latency) -> Row:
     return Row(
-        name=name, teacher=write(teacher), student=write(student), gain=times(teacher / student)
+        label=f"latency, batch {teacher.batch_size} × {teacher.sequence_length} tokens "
+        "(median, p95)",
+        teacher=f"{milliseconds(teacher.median_ms)}, {milliseconds(teacher.p95_ms)}",
+        student=f"{milliseconds(student.median_ms)}, {milliseconds(student.p95_ms)}",
+        gain=times(teacher.median_ms / student.median_ms),
     )
 
 
-def _energy(teacher: Cost, student: Cost) -> Row:
+def _energy_row(teacher: Cost, student: Cost) -> Row:
     return Row(
-        name="energy per 1,000 inferences",
+        label="energy of 1,000 inferences",
         teacher=joules(teacher.energy),
         student=joules(student.energy),
         gain=times(teacher.energy.joules / student.energy.joules),

@@ -1,13 +1,17 @@
 """The report in the terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .claims import arm_claim, comparison_caveats, student_claims
+from .headlines import cost_conditions, headlines
 from .metrics import metrics
 from .report import RunReport
-from .rows import Row, cost_rows, fidelity_rows, quality_rows
-from .wording import duration, percent, percent_interval
+from .rows import FIDELITY_COLUMNS, Row, cost_rows, fidelity_rows, metric_text, quality_rows
+from .wording import count, duration, percent
 
 
 def print_report(*reports: RunReport, console: Console | None = None) -> None:
@@ -21,90 +25,83 @@ def print_report(*reports: RunReport, console: Console | None = None) -> None:
     for report in reports:
         _print_one(report, console)
     if len(reports) > 1:
-        _print_side_by_side(reports, console)
+        _side_by_side(reports, console)
 
 
 def _print_one(report: RunReport, console: Console) -> None:
-    retained = report.student.quality.share_retained
-    console.print()
-    if retained is not None:
-        console.print(
-            f"The student keeps {percent(retained.value)} of its teacher's accuracy "
-            f"(95 % interval {percent_interval(retained)})."
-        )
-    test_rows = report.student.quality.rows
-    _print_rows(f"On {test_rows:,} test rows (95 % intervals)", quality_rows(report), console)
-    _print_rows("Costs", cost_rows(report), console, gain="teacher / student")
-    _print_rows(
-        "Attention: mean KL from the teacher, nats",
-        fidelity_rows(report),
-        console,
-        columns=("spread evenly", "student"),
-    )
-    _print_arms(report, console)
-    for line in (*student_claims(report), *report.notes):
-        console.print(line, markup=False)
-
-
-def _print_rows(
-    title: str,
-    rows: list[Row],
-    console: Console,
-    *,
-    columns: tuple[str, str] = ("teacher", "student"),
-    gain: str = "",
-) -> None:
-    if not rows:
-        return
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for name in (*columns, *([gain] if gain else [])):
-        table.add_column(name, justify="right")
-    for row in rows:
-        cells = (row.name, row.teacher, row.student, *([row.gain] if gain else []))
-        table.add_row(*cells)
-    console.print(table)
-
-
-def _print_arms(report: RunReport, console: Console) -> None:
-    comparison = report.comparison
-    if not comparison.summaries:
-        return
-    table = Table(title="Arms: equal data, budget and seeds", title_justify="left")
-    for name in ("arm", "seed", metrics(report.student.quality)[0].name, "training"):
-        table.add_column(name, justify="left" if name == "arm" else "right")
-    for arm in comparison.arms:
-        accuracy = metrics(arm.quality)[0]
-        interval = f" ({percent_interval(accuracy.interval)})" if accuracy.interval else ""
-        table.add_row(
-            arm.name,
-            str(arm.seed),
-            percent(accuracy.value) + interval,
-            duration(arm.training_seconds),
-        )
-    if any(len(summary.seeds) > 1 for summary in comparison.summaries):
-        for summary in comparison.summaries:
-            score = f"{percent(summary.score.value)} ({percent_interval(summary.score)})"
-            table.add_row(summary.name, "mean", score, "")
-    console.print(table)
+    for role, model in (("Teacher", report.teacher), ("Student", report.student)):
+        _say(console, f"{role}: {model.name} ({model.architecture})")
+    for headline in headlines(report):
+        _say(console, f"{headline.figure:>8}  {headline.label} ({headline.detail})")
+    for claim in student_claims(report):
+        _say(console, claim)
     rows = report.student.quality.rows
-    claims = [arm_claim(difference, rows) for difference in comparison.differences]
-    for line in (*claims, *comparison_caveats(comparison)):
-        console.print(line, markup=False)
+    _two_models(console, f"Quality on {rows:,} test rows (95 % intervals)", quality_rows(report))
+    _arms(console, report)
+    if report.fidelity:
+        table = _table("Attention: KL(teacher ‖ student); 0 is a copy", *FIDELITY_COLUMNS)
+        for cells in fidelity_rows(report):
+            table.add_row(*cells)
+        console.print(table)
+    if costs := cost_rows(report):
+        _two_models(console, "Costs", costs, gain="times less")
+        _say(console, cost_conditions(report), style="dim")
+    for note in report.notes:
+        _say(console, f"Note: {note}", style="yellow")
+    if report.trust_remote_code:
+        _say(console, "Note: code that came with a model was allowed to run.", style="yellow")
 
 
-def _print_side_by_side(reports: tuple[RunReport, ...], console: Console) -> None:
-    table = Table(title="Side by side", title_justify="left")
-    for name in ("run", "accuracy", "retained", "parameters", "layer map"):
-        table.add_column(name)
-    for report in reports:
-        quality, cost = report.student.quality, report.student.cost
-        retained = quality.share_retained
-        table.add_row(
-            str(report.recipe.get("output_dir", "")),
-            f"{percent(quality.accuracy.value)} ({percent_interval(quality.accuracy)})",
-            percent(retained.value) if retained else "",
-            f"{cost.parameters.total:,}" if cost else "",
-            ", ".join(f"{student}←{teacher}" for student, teacher in report.layer_map),
-        )
+def _two_models(
+    console: Console, title: str, rows: Sequence[Row], *, gain: str | None = None
+) -> None:
+    table = _table(title, "", "teacher", "student", *([gain] if gain else []))
+    for row in rows:
+        cells = [row.label, row.teacher, row.student, *([row.gain] if gain else [])]
+        table.add_row(*map(Text, cells))
     console.print(table)
+
+
+def _arms(console: Console, report: RunReport) -> None:
+    comparison = report.comparison
+    if not comparison.arms:
+        return
+    deciding = metrics(report.student.quality)[0].name
+    table = _table("Arms", "arm", "seed", "terms", f"{deciding} (95 %)", "training")
+    for arm in comparison.arms:
+        score = metric_text(metrics(arm.quality)[0])
+        cells = [arm.name, str(arm.seed), " + ".join(arm.terms), score]
+        table.add_row(*map(Text, [*cells, duration(arm.training_seconds)]))
+    console.print(table)
+    for difference in comparison.differences:
+        _say(console, arm_claim(difference, report.student.quality.rows))
+    for caveat in comparison_caveats(comparison):
+        _say(console, caveat, style="dim")
+
+
+def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
+    table = _table("Side by side", "student", "quality (95 %)", "kept", "parameters", "layer map")
+    for report in reports:
+        deciding = metrics(report.student.quality)[0]
+        retained, cost = report.student.quality.share_retained, report.student.cost
+        cells = [
+            report.student.name,
+            f"{deciding.name} {metric_text(deciding)}",
+            percent(retained.value) if retained else "",
+            count(cost.parameters.total) if cost else "",
+            ", ".join(f"{student}←{teacher}" for student, teacher in report.layer_map),
+        ]
+        table.add_row(*map(Text, cells))
+    console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(Text(column))
+    return table
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Print text as it is: names and labels may hold what rich would take for markup."""
+    console.print(Text(text), style=style, highlight=False)

@@ -1,0 +1,107 @@
+"""What was kept and what was gained, in one figure each."""
+
+from dataclasses import dataclass
+
+from .cost import Cost
+from .energy import EnergySource
+from .metrics import metrics
+from .report import RunReport
+from .rows import metric_text
+from .wording import count, joules, milliseconds, percent, percent_interval, times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """One figure of the first screen: the figure, what it is, and what it stands on."""
+
+    figure: str
+    label: str
+    detail: str
+
+
+def headlines(report: RunReport) -> list[Headline]:
+    """What was kept, then what was gained."""
+    kept = _kept(report)
+    if report.teacher.cost is None or report.student.cost is None:
+        return [kept]
+    return [kept, *_gains(report.teacher.cost, report.student.cost)]
+
+
+def cost_conditions(report: RunReport) -> str:
+    """Under what conditions the costs were measured."""
+    cost = report.student.cost
+    if cost is None:
+        return ""
+    latency = cost.latency[-1]
+    return (
+        f"Measured on rows of the test split's median length ({cost.flops.sequence_length} tokens) "
+        f"with {latency.threads} thread{'s' if latency.threads > 1 else ''} on "
+        f"{report.environment.device.name}, teacher and student in turn. FLOPs count matrix "
+        "products, a multiply–add as two. Peak memory is weights plus live tensors at batch "
+        f"{latency.batch_size}. {_energy_condition(cost)}"
+    )
+
+
+def _kept(report: RunReport) -> Headline:
+    quality = report.student.quality
+    deciding = metrics(quality)[0]
+    retained = quality.share_retained
+    if retained is None:
+        return Headline(
+            label=f"student {deciding.name}",
+            figure=percent(deciding.value),
+            detail=metric_text(deciding),
+        )
+    teacher = metrics(report.teacher.quality)[0]
+    return Headline(
+        label=f"of the teacher's {deciding.name} kept",
+        figure=percent(retained.value),
+        detail=f"95 % interval {percent_interval(retained)}; "
+        f"{percent(deciding.value)} against {percent(teacher.value)}",
+    )
+
+
+def _gains(teacher: Cost, student: Cost) -> list[Headline]:
+    latencies = [
+        f"{milliseconds(a.median_ms)} → {milliseconds(b.median_ms)}"
+        for a, b in zip(teacher.latency, student.latency, strict=True)
+    ]
+    first, last = teacher.latency[0], teacher.latency[-1]
+    return [
+        Headline(
+            label="less computation",
+            figure=times(teacher.flops.total / student.flops.total),
+            detail=f"{count(teacher.flops.total)} → {count(student.flops.total)} FLOPs per example "
+            f"of {student.flops.sequence_length} tokens",
+        ),
+        Headline(
+            label="fewer parameters",
+            figure=times(teacher.parameters.total / student.parameters.total),
+            detail=f"{count(teacher.parameters.total)} → {count(student.parameters.total)}",
+        ),
+        Headline(
+            label=f"faster at batch {last.batch_size}",
+            figure=times(last.median_ms / student.latency[-1].median_ms),
+            detail=f"median {latencies[-1]}"
+            + (f"; batch {first.batch_size}: {latencies[0]}" if len(latencies) > 1 else ""),
+        ),
+        Headline(
+            label=f"less energy ({student.energy.source})",
+            figure=times(teacher.energy.joules / student.energy.joules),
+            detail=f"{teacher.energy.joules:.3g} → {joules(student.energy)} per 1,000 inferences",
+        ),
+    ]
+
+
+def _energy_condition(cost: Cost) -> str:
+    match cost.energy.source:
+        case EnergySource.MEASURED:
+            return (
+                f"Energy is measured ({cost.energy.method}) and includes idle draw and whatever "
+                "else ran."
+            )
+        case EnergySource.ESTIMATED:
+            return (
+                f"Energy is estimated: {cost.energy.method} at batch {cost.energy.batch_size}, so "
+                "it says nothing that the latency does not."
+            )
