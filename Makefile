@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check clean
 
 # torch comes first and by its exact version: a bare "torch" may pull gigabytes of CUDA libraries.
 .venv/installed: pyproject.toml constraints.txt

@@ -1,0 +1,226 @@
+import json
+
+import pyarrow.parquet
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from recipes.workplace import sentences, write_csv
+
+from attndistill.errors import InputError
+from attndistill.recipes.data import load_examples, tokenise
+from attndistill.recipes.labels import check_student_labels, labels_of_data, labels_of_teacher
+from attndistill.recipes.models import load_tokenizer
+from attndistill.recipes.schema import Columns, DataConfig
+from attndistill.recipes.tables import read_tables
+
+COLUMNS = Columns(text="review")
+TEACHER = ("negative", "positive")
+
+
+def config(train, **changes):
+    return DataConfig(**{"train": str(train), "columns": COLUMNS} | changes)
+
+
+def refused(call, *args):
+    with pytest.raises(InputError) as caught:
+        call(*args)
+    return str(caught.value)
+
+
+def write_json_lines(file, rows):
+    file.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    return file
+
+
+def table(tmp_path, rows, name="data.jsonl", columns=COLUMNS):
+    file = write_json_lines(tmp_path / name, rows)
+    return read_tables(config(file, columns=columns))["train"]
+
+
+def named_table(tmp_path, names, labels):
+    features = Features({"review": Value("string"), "label": ClassLabel(names=list(names))})
+    rows = {"review": ["good film"] * len(labels), "label": labels}
+    dataset = Dataset.from_dict(rows, features=features)
+    dataset.to_parquet(tmp_path / "named.parquet")
+    return read_tables(config(tmp_path / "named.parquet"))["train"]
+
+
+def test_every_format_gives_the_same_rows(tmp_path):
+    rows = list(sentences(6, seed=0))
+    dataset = Dataset.from_list(rows)
+    files = {
+        "csv": write_csv(tmp_path / "a.csv", rows),
+        "jsonl": write_json_lines(tmp_path / "a.jsonl", rows),
+        "json": tmp_path / "a.json",
+        "parquet": tmp_path / "a.parquet",
+        "folder": tmp_path / "saved",
+    }
+    files["json"].write_text(json.dumps(rows))
+    pyarrow.parquet.write_table(dataset.data.table, files["parquet"])
+    dataset.save_to_disk(files["folder"])
+    for file in files.values():
+        read = read_tables(config(file))["train"]
+        assert read.texts == [row["review"] for row in rows]
+        assert read.labels == [row["label"] for row in rows]
+    two = [str(files["csv"]), str(files["jsonl"])]
+    both = read_tables(DataConfig(train=two, columns=COLUMNS))
+    assert len(both["train"]) == 12
+
+
+def test_a_saved_data_set_brings_its_own_splits(tmp_path):
+    splits = {name: Dataset.from_list(list(sentences(4, seed=0))) for name in ("train", "test")}
+    DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    assert sorted(read_tables(config(tmp_path / "saved"))) == ["test", "train"]
+    message = refused(read_tables, config(tmp_path / "saved", validation=str(tmp_path / "saved")))
+    assert "no split 'validation'" in message
+
+
+def test_csv_text_stays_as_it_is(tmp_path):
+    rows = [{"review": text, "label": "1"} for text in ("NA", "null", "007", 'a "b", c\nd')]
+    read = read_tables(config(write_csv(tmp_path / "a.csv", rows)))["train"]
+    assert read.texts == ["NA", "null", "007", 'a "b", c\nd']
+    assert read.labels == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], ["data.train is empty"]),
+        (
+            [{"review": "a", "label": 0}, {"review": " ", "label": 1}],
+            ["'review' is empty", "row 2"],
+        ),
+        (
+            [{"review": "a", "label": 0}, {"review": None, "label": 1}],
+            ["'review' is empty", "row 2"],
+        ),
+        ([{"review": "a", "label": 0}, {"review": "b", "label": None}], ["no label", "row 2"]),
+        ([{"revew": "a", "label": 0}], ["'review'", "did you mean 'revew'", "revew, label"]),
+        ([{"review": 3, "label": 0}], ["must hold text", "3"]),
+        ([{"review": "a", "label": [0, 1]}], ["one class per row", "[0, 1]"]),
+        ([{"review": "a", "label": 0.5}], ["one class per row", "0.5"]),
+    ],
+)
+def test_wrong_rows_are_named(tmp_path, rows, expected):
+    message = refused(table, tmp_path, rows)
+    for part in expected:
+        assert part in message
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    broken = tmp_path / "a.jsonl"
+    broken.write_text('{"review": "a", "label": 0}\n{"review": \n')
+    assert "line 2" in refused(read_tables, config(broken))
+    ragged = tmp_path / "a.csv"
+    ragged.write_text("review,label\na,b,c\n")
+    assert "line 2: more fields" in refused(read_tables, config(ragged))
+    (tmp_path / "a.parquet").write_text("no")
+    assert "cannot read" in refused(read_tables, config(tmp_path / "a.parquet"))
+    (tmp_path / "folder").mkdir()
+    assert "not written by save_to_disk" in refused(read_tables, config(tmp_path / "folder"))
+    assert "hub data set" in refused(read_tables, config("no-such/data-set"))
+
+
+def test_missing_splits_are_cut_the_same_way_every_time(tmp_path):
+    rows = [{"review": f"film {n}", "label": ["a", "b"][n % 4 == 0]} for n in range(100)]
+    data = config(write_csv(tmp_path / "a.csv", rows))
+    examples, again = load_examples(data), load_examples(data)
+    sizes = {split: len(part) for split, part in examples.splits()}
+    assert sizes == {"train": 80, "validation": 10, "test": 10}
+    assert examples.test.texts == again.test.texts
+    texts = [text for _, part in examples.splits() for text in part.texts]
+    assert sorted(texts) == sorted(row["review"] for row in rows)
+    assert 2 <= examples.test.labels.count("b") <= 3
+    assert examples.origins["test"] == "cut from train with seed 0"
+    assert "10 of the 100 training rows" in examples.notes[0]
+    few = config(write_csv(tmp_path / "few.csv", rows[:8]))
+    assert "too few" in refused(load_examples, few)
+
+
+def test_texts_in_both_train_and_test_are_said(tmp_path):
+    file = write_csv(tmp_path / "a.csv", sentences(30, seed=0))
+    notes = load_examples(config(file, validation=str(file), test=str(file))).notes
+    assert "30 of the 30 test texts are also in train." in notes
+
+
+def test_text_labels_take_the_teachers_numbers(tmp_path):
+    rows = [{"review": "a", "label": label} for label in ("positive", "negative")]
+    labels = labels_of_teacher(table(tmp_path, rows), TEACHER)
+    assert labels.encode(table(tmp_path, rows)) == [1, 0]
+    wrong = table(tmp_path, [*rows, {"review": "a", "label": "Positve"}])
+    message = refused(labels.encode, wrong)
+    for part in ("row 3", "'Positve'", "did you mean 'positive'", "negative, positive"):
+        assert part in message
+    unnamed = refused(labels_of_teacher, table(tmp_path, rows), ("LABEL_0", "LABEL_1"))
+    assert "no names" in unnamed
+
+
+def test_number_labels_are_the_teachers_numbers(tmp_path):
+    rows = [{"review": "a", "label": label} for label in (1, 0, 1)]
+    numbered = table(tmp_path, rows)
+    for names in (TEACHER, ("LABEL_0", "LABEL_1")):
+        assert labels_of_teacher(numbered, names).encode(numbered) == [1, 0, 1]
+    high = table(tmp_path, [{"review": "a", "label": 2}])
+    assert "row 1: the label 2 is unknown" in refused(labels_of_teacher(high, TEACHER).encode, high)
+    stars = table(tmp_path, [{"review": "a", "label": 5}])
+    assert labels_of_teacher(stars, ("1", "2", "3", "4", "5")).encode(stars) == [4]
+
+
+def test_named_numbers_in_another_order_are_matched_by_name_or_refused(tmp_path):
+    same = named_table(tmp_path, TEACHER, [0, 1])
+    assert labels_of_teacher(same, TEACHER).encode(same) == [0, 1]
+    turned = named_table(tmp_path, ("positive", "negative"), [0, 1])
+    labels = labels_of_teacher(turned, TEACHER)
+    assert labels.encode(turned) == [1, 0]
+    assert "matched by name" in labels.note
+    other = named_table(tmp_path, ("pos", "neg"), [0, 1])
+    message = refused(labels_of_teacher, other, TEACHER)
+    assert "cannot be matched" in message
+    assert "['pos', 'neg']" in message
+    unnamed = labels_of_teacher(other, ("LABEL_0", "LABEL_1"))
+    assert unnamed.encode(other) == [0, 1]
+    assert "no names" in unnamed.note
+    hidden = named_table(tmp_path, TEACHER, [0, -1])
+    assert "-1 is unknown" in refused(labels_of_teacher(hidden, TEACHER).encode, hidden)
+
+
+def test_a_teacher_to_be_trained_takes_the_datas_labels(tmp_path):
+    def names(values, teacher=("LABEL_0", "LABEL_1")):
+        rows = [{"review": "a", "label": value} for value in values]
+        return labels_of_data(table(tmp_path, rows), teacher).names
+
+    assert names(["b", "a", "c"]) == ("a", "b", "c")
+    assert names(["b", "a"], teacher=("b", "a")) == ("b", "a")
+    assert names([1, 0]) == ("LABEL_0", "LABEL_1")
+    assert names([5, 1, 10]) == ("1", "5", "10")
+    assert labels_of_data(named_table(tmp_path, TEACHER, [1, 0]), ()).names == TEACHER
+    with pytest.raises(InputError, match="at least two classes"):
+        names(["a", "a"])
+
+
+def test_a_student_model_needs_the_teachers_labels():
+    check_student_labels(TEACHER, TEACHER)
+    check_student_labels(("LABEL_0", "LABEL_1"), TEACHER)
+    with pytest.raises(InputError, match="another order"):
+        check_student_labels(("positive", "negative"), TEACHER)
+    with pytest.raises(InputError, match="other labels"):
+        check_student_labels(("bad", "good"), TEACHER)
+
+
+def test_tokenised_rows_are_cut_and_counted(workplace, tmp_path):
+    rows = [{"a": "good film", "b": "very warm", "label": n % 2} for n in range(4)]
+    rows[0]["a"] = "the film was very very good and warm"
+    file = str(write_csv(tmp_path / "pairs.csv", rows))
+    columns = Columns(text="a", text_pair="b")
+    examples = load_examples(DataConfig(train=file, validation=file, test=file, columns=columns))
+    tokenizer = load_tokenizer(
+        str(workplace.shared / "classifier"), "teacher.model", trust_remote_code=False
+    )
+    labels = labels_of_teacher(examples.train, TEACHER)
+    data = tokenise(examples, labels, tokenizer, max_length=7)
+    assert data.truncated == {"train": 0.25, "validation": 0.25, "test": 0.25}
+    assert data.train["labels"] == [0, 1, 0, 1]
+    assert max(len(ids) for ids in data.train["input_ids"]) == 7
+    batch = data.collator([data.train[0], data.train[1]])
+    assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
+    exact = tokenise(examples, labels, tokenizer, max_length=13)
+    assert exact.truncated["train"] == 0.0
