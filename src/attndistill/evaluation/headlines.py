@@ -7,7 +7,7 @@ from .energy import EnergySource
 from .metrics import metrics
 from .report import RunReport
 from .rows import metric_text
-from .wording import count, joules, milliseconds, percent, percent_interval, times
+from .wording import count, figures, joules, milliseconds, percent, percent_interval, times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,31 +66,41 @@ def _gains(teacher: Cost, student: Cost) -> list[Headline]:
         f"{milliseconds(a.median_ms)} → {milliseconds(b.median_ms)}"
         for a, b in zip(teacher.latency, student.latency, strict=True)
     ]
-    first, last = teacher.latency[0], teacher.latency[-1]
+    first, last = teacher.latency[0].batch_size, teacher.latency[-1].batch_size
     return [
-        Headline(
-            label="less computation",
-            figure=times(teacher.flops.total / student.flops.total),
-            detail=f"{count(teacher.flops.total)} → {count(student.flops.total)} FLOPs per example "
+        _gain(
+            teacher.flops.total / student.flops.total,
+            ("less", "more"),
+            "computation",
+            f"{count(teacher.flops.total)} → {count(student.flops.total)} FLOPs per example "
             f"of {student.flops.sequence_length} tokens",
         ),
-        Headline(
-            label="fewer parameters",
-            figure=times(teacher.parameters.total / student.parameters.total),
-            detail=f"{count(teacher.parameters.total)} → {count(student.parameters.total)}",
+        _gain(
+            teacher.parameters.total / student.parameters.total,
+            ("fewer", "more"),
+            "parameters",
+            f"{count(teacher.parameters.total)} → {count(student.parameters.total)}",
         ),
-        Headline(
-            label=f"faster at batch {last.batch_size}",
-            figure=times(last.median_ms / student.latency[-1].median_ms),
-            detail=f"median {latencies[-1]}"
-            + (f"; batch {first.batch_size}: {latencies[0]}" if len(latencies) > 1 else ""),
+        _gain(
+            teacher.latency[-1].median_ms / student.latency[-1].median_ms,
+            ("faster", "slower"),
+            f"at batch {last}",
+            f"median {latencies[-1]}"
+            + (f"; batch {first}: {latencies[0]}" if first != last else ""),
         ),
-        Headline(
-            label=f"less energy ({student.energy.source})",
-            figure=times(teacher.energy.joules / student.energy.joules),
-            detail=f"{teacher.energy.joules:.3g} → {joules(student.energy)} per 1,000 inferences",
+        _gain(
+            teacher.energy.joules / student.energy.joules,
+            ("less", "more"),
+            f"energy ({student.energy.source})",
+            f"{figures(teacher.energy.joules)} → {joules(student.energy)} per 1,000 inferences",
         ),
     ]
+
+
+def _gain(ratio: float, words: tuple[str, str], of_what: str, detail: str) -> Headline:
+    """Teacher over student, or the other way round where the student needs more."""
+    word = words[0] if ratio >= 1 else words[1]
+    return Headline(figure=times(max(ratio, 1 / ratio)), label=f"{word} {of_what}", detail=detail)
 
 
 def _energy_condition(cost: Cost) -> str:

@@ -4,13 +4,17 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 from .sample import HeadSample, LayerSample, Matrix, SampleAttention
 from .svg import MUTED, inline_svg, page_style, readable
 
-WIDTH = 9.6
+WIDTH = 7.2
+# Inches per token, and around them.
+ROW_HEIGHT, MARGIN = 0.125, 0.9
+# Colour grows with the square root of probability: attention is mostly small.
+GAMMA = 0.5
 LONGEST_TOKEN = 14
 # Baked into the image, so in tones that show on a light and on a dark page.
 TEACHER_SHADE, STUDENT_SHADE = "#c47a12", "#2f80e4"
@@ -26,7 +30,7 @@ class LayerHeatmaps:
 
 
 def heatmaps(sample: SampleAttention) -> list[LayerHeatmaps]:
-    """One picture per sampled head: queries down, keys across, darker is more attention."""
+    """One picture per sampled head: queries down, keys across, more attention in more colour."""
     tokens = [_label(token) for token in sample.tokens]
     with page_style():
         return [
@@ -40,7 +44,7 @@ def heatmaps(sample: SampleAttention) -> list[LayerHeatmaps]:
 
 
 def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tuple[Markup, str]:
-    figure = Figure((WIDTH, 5.4))
+    figure = Figure((WIDTH, MARGIN + ROW_HEIGHT * max(8, len(tokens))))
     sides = figure.subplots(1, 2, sharey=True)
     # One scale for both: the same shade is the same probability.
     largest = max(max(map(max, matrix)) for matrix in (head.teacher, head.student))
@@ -53,8 +57,8 @@ def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tu
         axes.set_title(title)
     name = "Mean of all heads" if head.head is None else f"Head {head.head}"
     caption = (
-        f"{name}: KL(teacher ‖ student) {head.kl:.4f} nats on this sentence; the darkest shade is "
-        f"a probability of {largest:.2f}."
+        f"{name}: KL(teacher ‖ student) {head.kl:.4f} nats on this sentence; the strongest "
+        f"colour is a probability of {largest:.2f}."
     )
     return inline_svg(figure, f"Attention of teacher and student. {caption}"), caption
 
@@ -62,11 +66,12 @@ def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tu
 def _heatmap(axes: Axes, matrix: Matrix, colour: str, largest: float) -> None:
     # From transparent, so that no attention is the page's own background, light or dark.
     shades = LinearSegmentedColormap.from_list("attention", [f"{colour}00", f"{colour}ff"])
-    axes.imshow(matrix, cmap=shades, vmin=0, vmax=largest, interpolation="none", aspect="auto")
+    scale = PowerNorm(GAMMA, vmin=0, vmax=largest)
+    axes.imshow(matrix, cmap=shades, norm=scale, interpolation="none", aspect="auto")
 
 
 def _token_axes(axes: Axes, tokens: list[str]) -> None:
-    font_size = max(5.0, min(9.0, 240 / len(tokens)))
+    font_size = max(4.5, min(7.0, 200 / len(tokens)))
     positions = range(len(tokens))
     axes.set_xticks(positions, tokens, rotation=90, fontsize=font_size, color=MUTED)
     axes.set_yticks(positions, tokens, fontsize=font_size, color=MUTED)

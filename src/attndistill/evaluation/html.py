@@ -6,15 +6,22 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2 import select_autoescape as autoescape
 
-from . import wording
 from .claims import arm_claim, comparison_caveats, student_claims
 from .headlines import cost_conditions, headlines
 from .heatmaps import heatmaps
 from .metrics import metrics
 from .plots import arms_plot, fidelity_plot, quality_cost_plot, training_plot
 from .report import RunReport
-from .rows import FIDELITY_COLUMNS, cost_rows, fidelity_rows, metric_text, quality_rows
+from .rows import (
+    ARM_COLUMNS,
+    FIDELITY_COLUMNS,
+    arm_rows,
+    cost_rows,
+    fidelity_rows,
+    quality_rows,
+)
 from .svg import readable
+from .wording import duration, percent
 
 TEMPLATE = "report.html"
 
@@ -28,14 +35,7 @@ def render_html(report: RunReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": wording.percent,
-        "points_interval": wording.points_interval,
-        "percent_interval": wording.percent_interval,
-        "points": wording.points,
-        "duration": wording.duration,
-        "readable": readable,
-    }
+    environment.filters |= {"duration": duration, "percent": percent, "readable": readable}
     return environment.get_template(TEMPLATE).render(_context(report))
 
 
@@ -45,7 +45,8 @@ def _context(report: RunReport) -> dict[str, Any]:
         "report": report,
         "headlines": headlines(report),
         "claims": student_claims(report),
-        "arms": [(arm, metric_text(metrics(arm.quality)[0])) for arm in report.comparison.arms],
+        "arm_columns": ARM_COLUMNS,
+        "arm_rows": arm_rows(report),
         "metric_name": metrics(report.student.quality)[0].name,
         "arm_claims": [arm_claim(found, rows) for found in report.comparison.differences],
         "caveats": comparison_caveats(report.comparison),

@@ -11,10 +11,10 @@ from .metrics import baseline, metrics
 from .report import RunReport
 from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style, readable
 
-WIDTH = 9.6
+WIDTH = 7.2
 # Logged by Trainer beside the terms; not of interest as curves.
-BOOKKEEPING = ("epoch", "step", "total_flos", "grad_norm", "learning_rate", "num_input_tokens_seen")
-BOOKKEEPING_ENDS = ("_runtime", "_per_second", "_seconds")
+NOT_CURVES = ("epoch", "step", "total_flos", "grad_norm", "learning_rate", "num_input_tokens_seen")
+NOT_CURVES_ENDS = ("_runtime", "_per_second")
 CURVES_PER_ROW = 3
 LONGEST_NAME = 34
 MARKERS = "osD^vP*X"
@@ -26,7 +26,7 @@ def arms_plot(report: RunReport) -> Markup | None:
     if not arms:
         return None
     with page_style():
-        figure = Figure((WIDTH, 1.0 + 0.42 * len(arms)))
+        figure = Figure((WIDTH, 0.8 + 0.34 * len(arms)))
         axes = figure.add_subplot()
         for row, arm in enumerate(arms):
             is_reference = arm.name == report.comparison.reference
@@ -34,7 +34,7 @@ def arms_plot(report: RunReport) -> Markup | None:
             for run in report.comparison.arms:
                 if run.name == arm.name and len(arm.seeds) > 1:
                     value = 100 * metrics(run.quality)[0].value
-                    axes.plot(value, row, "|", color=MUTED, markersize=9)
+                    axes.plot(value, row, "|", color=MUTED, markersize=7)
         _reference(axes, report)
         axes.set_yticks(range(len(arms)), [_short(arm.name) for arm in arms], color=INK)
         axes.set_ylim(len(arms) - 0.4, -0.6)
@@ -55,7 +55,7 @@ def quality_cost_plot(report: RunReport) -> Markup | None:
         points.append(("student", student.interval, report.student.cost))
     largest = max(cost.flops.total for _, _, cost in points) / 1e9
     with page_style():
-        figure = Figure((WIDTH, 3.2))
+        figure = Figure((WIDTH, 2.5))
         axes = figure.add_subplot()
         for number, (name, score, cost) in enumerate(points):
             assert score is not None, "the deciding metric of a task has an interval"
@@ -66,7 +66,7 @@ def quality_cost_plot(report: RunReport) -> Markup | None:
             is_student = name in ("student", report.comparison.reference)
             colour = TEACHER if number == 0 else STUDENT if is_student else OTHER
             marker = MARKERS[number % len(MARKERS)]
-            axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=7, label=_short(name))
+            axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5.5, label=_short(name))
         axes.set_xlim(0, 1.1 * largest)
         tokens = report.student.cost.flops.sequence_length
         axes.set_xlabel(f"GFLOPs per example of {tokens} tokens")
@@ -80,7 +80,7 @@ def fidelity_plot(report: RunReport) -> Markup | None:
     if not report.fidelity:
         return None
     with page_style():
-        figure = Figure((WIDTH, 3.2))
+        figure = Figure((WIDTH, 2.5))
         axes = figure.add_subplot()
         for column, layer in enumerate(report.fidelity):
             for offset, values, mean, colour, label in (
@@ -90,10 +90,10 @@ def fidelity_plot(report: RunReport) -> Markup | None:
                 spread = [
                     column + offset + 0.2 * _spread(n, len(values)) for n in range(len(values))
                 ]
-                axes.plot(spread, values, "o", color=colour, markersize=4, alpha=0.55, mew=0)
+                axes.plot(spread, values, "o", color=colour, markersize=3.2, alpha=0.55, mew=0)
                 ends = [column + offset - 0.14, column + offset + 0.14]
                 name = label if column == 0 else None
-                axes.plot(ends, [mean, mean], color=colour, linewidth=2.4, label=name)
+                axes.plot(ends, [mean, mean], color=colour, linewidth=2, label=name)
         axes.set_xticks(
             range(len(report.fidelity)),
             [f"student {f.student_layer} ← teacher {f.teacher_layer}" for f in report.fidelity],
@@ -113,14 +113,14 @@ def training_plot(report: RunReport) -> Markup | None:
         return None
     with page_style():
         rows = math.ceil(len(curves) / CURVES_PER_ROW)
-        figure = Figure((WIDTH, 0.2 + 1.9 * rows))
+        figure = Figure((WIDTH, 0.1 + 1.45 * rows))
         for number, (name, lines) in enumerate(curves.items()):
             axes = figure.add_subplot(rows, CURVES_PER_ROW, number + 1)
             for label, points in lines.items():
                 colour, marker = (STUDENT, "") if label == "training" else (TEACHER, "o")
                 x, y = zip(*points, strict=True)
                 marker = "o" if len(points) == 1 else marker
-                axes.plot(x, y, color=colour, marker=marker, markersize=3.5, linewidth=1.5)
+                axes.plot(x, y, color=colour, marker=marker, markersize=2.8, linewidth=1.3)
             axes.set_title(readable(name))
             axes.locator_params(nbins=4)
         return inline_svg(figure, "Training curves of every logged term")
@@ -133,13 +133,12 @@ def training_curves(
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for entry in history:
         for name, value in entry.items():
-            validation = name.startswith("eval_")
-            quantity = name.removeprefix("eval_").removeprefix("train_")
-            skipped = quantity in BOOKKEEPING or quantity.endswith(BOOKKEEPING_ENDS)
-            if skipped or name.startswith("train_") or not math.isfinite(value):
+            quantity = name.removeprefix("eval_")
+            total = name.startswith("train_") or name.endswith(NOT_CURVES_ENDS)
+            if total or quantity in NOT_CURVES or not math.isfinite(value):
                 continue
             lines = curves.setdefault(quantity, {})
-            label = "validation" if validation else "training"
+            label = "validation" if name.startswith("eval_") else "training"
             lines.setdefault(label, []).append((entry.get("step", 0), value))
     return curves
 
@@ -147,15 +146,15 @@ def training_curves(
 def _interval(axes: Axes, score: Interval, row: int, colour: str) -> None:
     ends = [100 * score.low, 100 * score.high]
     axes.plot(ends, [row, row], color=colour, linewidth=2, solid_capstyle="butt")
-    axes.plot(100 * score.value, row, "o", color=colour, markersize=7)
+    axes.plot(100 * score.value, row, "o", color=colour, markersize=5.5)
     axes.annotate(
         f"{100 * score.value:.1f}",
         (100 * score.value, row),
-        xytext=(0, 7),
+        xytext=(0, 5),
         textcoords="offset points",
         ha="center",
         color=INK,
-        fontsize=9,
+        fontsize=7.5,
     )
 
 
@@ -178,7 +177,7 @@ def _reference(axes: Axes, report: RunReport) -> None:
             textcoords="offset points",
             ha="center",
             color=colour,
-            fontsize=9,
+            fontsize=7.5,
         )
 
 

@@ -6,7 +6,7 @@ from .cost import Cost
 from .latency import Latency
 from .metrics import Metric, Unit, baseline, metrics
 from .report import RunReport
-from .wording import count, joules, milliseconds, percent, percent_interval, size, times
+from .wording import count, duration, joules, milliseconds, percent, percent_interval, size, times
 
 FIDELITY_COLUMNS = (
     "layer",
@@ -15,6 +15,15 @@ FIDELITY_COLUMNS = (
     "furthest head",
     "spread evenly",
     "rows per head",
+)
+
+ARM_COLUMNS = (
+    "arm",
+    "seed",
+    "terms",
+    "quality (95 % interval)",
+    "of the teacher's kept",
+    "training",
 )
 
 
@@ -86,6 +95,30 @@ def fidelity_rows(report: RunReport) -> list[tuple[str, ...]]:
         )
         for layer in report.fidelity
     ]
+
+
+def arm_rows(report: RunReport) -> list[tuple[str, ...]]:
+    """Every run of every arm, and an arm's mean over its seeds where it has several."""
+    rows: list[tuple[str, ...]] = []
+    for summary in report.comparison.summaries:
+        for arm in report.comparison.arms:
+            if arm.name != summary.name:
+                continue
+            retained = arm.quality.share_retained
+            rows.append(
+                (
+                    arm.name,
+                    str(arm.seed),
+                    " + ".join(arm.terms),
+                    metric_text(metrics(arm.quality)[0]),
+                    percent(retained.value) if retained else "",
+                    duration(arm.training_seconds),
+                )
+            )
+        if len(summary.seeds) > 1:
+            score = f"{percent(summary.score.value)} ({percent_interval(summary.score)})"
+            rows.append((summary.name, f"mean of {len(summary.seeds)}", "", score, "", ""))
+    return rows
 
 
 def metric_text(metric: Metric) -> str:

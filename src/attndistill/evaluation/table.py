@@ -10,8 +10,17 @@ from .claims import arm_claim, comparison_caveats, student_claims
 from .headlines import cost_conditions, headlines
 from .metrics import metrics
 from .report import RunReport
-from .rows import FIDELITY_COLUMNS, Row, cost_rows, fidelity_rows, metric_text, quality_rows
-from .wording import count, duration, percent
+from .rows import (
+    ARM_COLUMNS,
+    FIDELITY_COLUMNS,
+    Row,
+    arm_rows,
+    cost_rows,
+    fidelity_rows,
+    metric_text,
+    quality_rows,
+)
+from .wording import count, percent
 
 
 def print_report(*reports: RunReport, console: Console | None = None) -> None:
@@ -66,12 +75,9 @@ def _arms(console: Console, report: RunReport) -> None:
     comparison = report.comparison
     if not comparison.arms:
         return
-    deciding = metrics(report.student.quality)[0].name
-    table = _table("Arms", "arm", "seed", "terms", f"{deciding} (95 %)", "training")
-    for arm in comparison.arms:
-        score = metric_text(metrics(arm.quality)[0])
-        cells = [arm.name, str(arm.seed), " + ".join(arm.terms), score]
-        table.add_row(*map(Text, [*cells, duration(arm.training_seconds)]))
+    table = _table("Arms", *ARM_COLUMNS)
+    for cells in arm_rows(report):
+        table.add_row(*map(Text, cells))
     console.print(table)
     for difference in comparison.differences:
         _say(console, arm_claim(difference, report.student.quality.rows))

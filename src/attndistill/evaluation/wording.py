@@ -1,17 +1,21 @@
-"""Figures as people read them."""
+"""Figures as people read them; a no-break space joins a figure and its unit."""
+
+import numpy as np
 
 from .energy import Energy, EnergySource
 from .intervals import Interval
 
+NBSP = "\N{NO-BREAK SPACE}"
+
 
 def percent(share: float, digits: int = 1) -> str:
     """0.9812 as "98.1 %"."""
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}{NBSP}%"
 
 
 def percent_interval(interval: Interval) -> str:
     """The ends of an interval of shares: "95.2–99.0 %"."""
-    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f} %"
+    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}{NBSP}%"
 
 
 def points(difference: float) -> str:
@@ -24,43 +28,49 @@ def points_interval(interval: Interval) -> str:
     return f"{points(interval.low)} to {points(interval.high)} points"
 
 
+def figures(number: float) -> str:
+    """A number to three significant digits, never with an exponent: "8.42", "1000"."""
+    return np.format_float_positional(float(f"{number:.3g}"), trim="-")
+
+
 def count(number: float) -> str:
     """A count with three significant digits and a letter: 22700000 as "22.7 M"."""
-    for size, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:g}"
+    for unit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{figures(number / unit)}{NBSP}{letter}"
+    return figures(number)
 
 
 def size(number: float) -> str:
     """Bytes in decimal units: "90.9 MB"."""
-    return f"{count(number)}B" if number >= 1000 else f"{number:g} B"
+    return f"{count(number)}B" if number >= 1000 else f"{number:g}{NBSP}B"
 
 
 def milliseconds(number: float) -> str:
     """A time with three significant digits: "8.42 ms"."""
-    return f"{number:.3g} ms" if number < 1000 else f"{number / 1000:.3g} s"
+    return f"{figures(number)}{NBSP}ms" if number < 1000 else f"{figures(number / 1000)}{NBSP}s"
 
 
 def duration(seconds: float) -> str:
     """A longer time: "3 min 20 s"."""
     if seconds < 60:
-        return f"{seconds:.3g} s"
+        return f"{figures(seconds)}{NBSP}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    return f"{hours}{NBSP}h {minutes}{NBSP}min" if hours else f"{minutes}{NBSP}min {rest}{NBSP}s"
 
 
 def times(factor: float) -> str:
-    """A ratio: "1.98×"."""
-    return f"{factor:.3g}×"
+    """A ratio: "1.98×", "12.4×", "130×"."""
+    digits = 2 if factor < 10 else 1 if factor < 100 else 0
+    return f"{factor:,.{digits}f}×"
 
 
 def joules(energy: Energy) -> str:
     """Energy of 1,000 inferences with where it comes from: "12.3 J (estimated at 65 W)"."""
-    figure = f"{energy.joules:.3g} J"
+    figure = f"{figures(energy.joules)}{NBSP}J"
     match energy.source:
         case EnergySource.MEASURED:
             return f"{figure} (measured, {energy.method})"
         case EnergySource.ESTIMATED:
-            return f"{figure} (estimated at {energy.watts:g} W)"
+            return f"{figure} (estimated at {energy.watts:g}{NBSP}W)"
