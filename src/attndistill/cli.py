@@ -178,9 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ObjectiveError as error:
         return _fail(str(error), FAILED)
     except _Interrupted as stop:
+        sys.stderr.write("\n")
         return _fail(f"interrupted; {stop}", INTERRUPTED)
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         sys.stderr.write(traceback.format_exc())
         reason = str(error).strip().splitlines() or ["no message"]

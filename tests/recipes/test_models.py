@@ -163,6 +163,8 @@ def test_layers_out_of_range_are_refused_before_the_teacher_is_trained(workplace
     assert "the teacher has layers 0 to 3, not 4" in message
     kept = refused(prepared_with, workplace, "student.keep_layers=[1, 4]", *train)
     assert "from 0 to 3" in kept
+    heads = refused(prepared_with, workplace, "student={config: {num_attention_heads: 4}}", *train)
+    assert "heads differ" in heads
     assert not (workplace.own / "teachers").exists()
 
 

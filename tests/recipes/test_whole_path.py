@@ -61,18 +61,6 @@ print(sum(a["label"] == row["label"] for a, row in zip(answers, rows)) / len(row
     assert stated > 0.6
 
 
-def test_compare_adds_one_term_after_another(workplace, capsys):
-    recipe = workplace.recipe
-    recipe["objective"] = {"task": {}, "attention": {}}
-    file = workplace.write(recipe)
-    assert main(["compare", str(file), "--seeds", "1"]) == 0
-    report = json.loads((workplace.own / "run" / "report.json").read_text(encoding="utf-8"))
-    assert [arm["name"] for arm in report["comparison"]["arms"]] == ["task", "task+attention"]
-    capsys.readouterr()
-    assert main(["compare", str(file), "--seeds", "1"]) == 0
-    assert capsys.readouterr().out.count("Finished before") == 2
-
-
 def bad(recipe, workplace, path, value):
     """The recipe with one value changed; a path's last key may be new."""
     *parents, last = path.split(".")

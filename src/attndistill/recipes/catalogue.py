@@ -49,11 +49,12 @@ seed: 42
 def library() -> dict[str, str]:
     """Name → text of every recipe that comes with the package."""
     folder = files(__package__) / "library"
-    return {
+    recipes = {
         entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        for entry in folder.iterdir()
         if entry.name.endswith(".yaml")
     }
+    return dict(sorted(recipes.items()))
 
 
 def library_recipe(name: str) -> str:

@@ -12,7 +12,8 @@ from ..evaluation import ArmRun, RunReport, compare_arms, predict
 from .console import say
 from .measure import Distilled
 from .output import CHECKPOINTS, STUDENT, claim_output, holds_run_of, is_finished
-from .preparation import Prepared, prepare
+from .preparation import prepare
+from .prepared import Prepared
 from .run import distil
 from .schema import Recipe
 
@@ -93,9 +94,9 @@ def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
 
 
 def _distil_arm(arm: Recipe, prepared: Prepared, is_main: bool) -> Distilled:
-    """Costs are the same in every arm, and side arms keep no checkpoints once they are done."""
+    """Costs are the same in every arm; side arms keep no checkpoints once they are done."""
     checkpoint = claim_output(arm, resume=True)
-    distilled = distil(arm, prepared, checkpoint, costs=is_main)
+    distilled = distil(arm, prepared, checkpoint, details=is_main)
     if not is_main:
         shutil.rmtree(Path(arm.output_dir, CHECKPOINTS), ignore_errors=True)
     return distilled

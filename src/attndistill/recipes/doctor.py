@@ -1,8 +1,6 @@
 """Check a recipe without training: everything is loaded, and one step is looked at."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -11,8 +9,9 @@ from ..evaluation.flops import count_flops
 from ..evaluation.layers import count_parameters
 from .console import say
 from .output import check_output
-from .preparation import new_student, prepare
-from .run import make_trainer
+from .plan import plan_lines
+from .preparation import prepare
+from .prepared import dry_step, layer_map, new_student
 from .schema import Recipe
 
 
@@ -28,16 +27,17 @@ def doctor(recipe: Recipe) -> None:
     for note in prepared.notes():
         say(note)
     student = new_student(recipe, prepared)
-    with TemporaryDirectory() as scratch:
-        trainer = make_trainer(recipe, prepared, student, checkpoints=Path(scratch))
+    pairs = layer_map(recipe, student, prepared.teacher)
+    for line in plan_lines(recipe, prepared.teacher, student, pairs):
+        say(line)
     if recipe.teacher.train is not None:
         say("The teacher is shown before its fine-tuning, which a run does first.")
-    rows = range(min(trainer.args.train_batch_size, len(prepared.data.train)))
-    batch = prepared.data.collator([prepared.data.train[row] for row in rows])
+    batch = prepared.first_batch(recipe.training["per_device_train_batch_size"])
+    readings = dry_step(recipe, prepared, student, batch)
     for line in _size_lines(prepared.teacher, student, batch):
         say(line)
     say("One dry step, per term: value, weight, gradient norm")
-    for name, reading in trainer.dry_run(batch).items():
+    for name, reading in readings.items():
         say(f"  {name}: {reading.value:.4g}, {reading.weight:g}, {reading.gradient_norm:.4g}")
     say("ready")
 
@@ -47,7 +47,8 @@ def _size_lines(
 ) -> Iterator[str]:
     device = student.device
     inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-    models = {"Teacher": teacher.to(device), "Student": student}  # type: ignore[arg-type]
+    models = {"Teacher": teacher, "Student": student}
+    teacher.to(device)  # type: ignore[arg-type]
     flops = {name: count_flops(model, inputs).layers for name, model in models.items()}
     for name, model in models.items():
         size = count_parameters(model)

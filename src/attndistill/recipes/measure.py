@@ -12,6 +12,7 @@ from ..evaluation import (
     ModelSection,
     Predictions,
     RunReport,
+    SampleAttention,
     SplitSection,
     TrainingSection,
     attention_fidelity,
@@ -21,14 +22,13 @@ from ..evaluation import (
     predict,
     sample_attention,
 )
+from ..matching import LayerMap
 from ..training import DistillationTrainer
-from .data import Data
 from .output import STUDENT
 from .plan import architecture
-from .preparation import Prepared, layer_map
+from .prepared import Prepared, layer_map
 from .schema import Recipe
 
-# The sentence shown has about this many tokens: long enough to tell, short enough to read.
 SAMPLE_TOKENS = 14
 
 
@@ -48,7 +48,7 @@ def measure(
     *,
     seconds: float,
     notes: tuple[str, ...] = (),
-    costs: bool = True,
+    details: bool = True,
 ) -> Distilled:
     """Quality, fidelity and costs of a trained and saved student.
 
@@ -59,13 +59,13 @@ def measure(
         trainer: that trained it.
         seconds: that training took.
         notes: remarks for the report, besides those on the data.
-        costs: measure costs too.
+        details: measure costs and show attention on a sentence too.
     """
     teacher, data = prepared.teacher, prepared.data
     # An arm that needs no teacher left it where it was.
     teacher.to(student.device)  # type: ignore[arg-type]
     predictions = predict(student, data.test, data.collator, description="Student on test")
-    cost = _costs(recipe, prepared, student) if costs else {}
+    cost = _costs(recipe, prepared, student) if details else {}
     pairs = layer_map(recipe, student, teacher)
     report = RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,14 +95,7 @@ def measure(
             first_step=dict(trainer.term_readings or {}),
         ),
         fidelity=tuple(attention_fidelity(teacher, student, pairs, data.test, data.collator)),
-        sample=sample_attention(
-            teacher,
-            student,
-            pairs,
-            prepared.tokenizer,
-            _sample_text(data),
-            max_length=recipe.data.max_length,
-        ),
+        sample=_sample(recipe, prepared, student, pairs) if details else None,
         notes=(*prepared.data.examples.notes, *notes),
     )
     return Distilled(report=report, predictions=predictions)
@@ -110,8 +103,9 @@ def measure(
 
 def _costs(recipe: Recipe, prepared: Prepared, student: PreTrainedModel) -> dict[str, Cost]:
     folders = {"student": Path(recipe.output_dir, STUDENT)}
-    if recipe.teacher.train is None and Path(recipe.teacher.model).is_dir():
-        folders["teacher"] = Path(recipe.teacher.model)
+    # A teacher from the hub has a name here instead of a folder.
+    if (teacher_folder := Path(prepared.teacher.name_or_path or "")).is_dir():
+        folders["teacher"] = teacher_folder
     return measure_costs(
         {"teacher": prepared.teacher, "student": student},
         prepared.data.test,
@@ -136,6 +130,17 @@ def _data_section(recipe: Recipe, prepared: Prepared) -> DataSection:
     )
 
 
-def _sample_text(data: Data) -> str:
-    lengths = [abs(len(ids) - SAMPLE_TOKENS) for ids in data.test["input_ids"]]
-    return data.examples.test.texts[lengths.index(min(lengths))]
+def _sample(
+    recipe: Recipe, prepared: Prepared, student: PreTrainedModel, pairs: LayerMap
+) -> SampleAttention:
+    """Both models' attention on the first test text of a length that tells and can be read."""
+    data = prepared.data
+    distances = [abs(len(ids) - SAMPLE_TOKENS) for ids in data.test["input_ids"]]
+    return sample_attention(
+        prepared.teacher,
+        student,
+        pairs,
+        prepared.tokenizer,
+        data.examples.test.texts[distances.index(min(distances))],
+        max_length=recipe.data.max_length,
+    )

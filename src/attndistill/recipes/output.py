@@ -1,8 +1,6 @@
 """The run's folder: claimed before anything is computed, and never another run's."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,32 +35,30 @@ def claim_output(recipe: Recipe, *, resume: bool = False) -> Path | None:
     """Take the folder for this run and put the resolved recipe there.
 
     Args:
-        recipe: the recipe; a folder that holds a run of the same resolved recipe is taken again.
-        resume: continue what is there.
+        recipe: the recipe.
+        resume: continue a run of the same resolved recipe that is there.
 
     Returns:
         The checkpoint to continue from, if any.
 
     Raises:
-        InputError: see `check_output`; or it holds an unfinished run and ``resume`` is False.
+        InputError: see `check_output`; or the folder holds this run already, finished or begun,
+            and ``resume`` is False.
     """
     folder = check_output(recipe)
+    checkpoint = latest_complete_checkpoint(folder / CHECKPOINTS)
+    if not resume and (checkpoint or is_finished(folder)):
+        state = "a finished run" if is_finished(folder) else "an unfinished run"
+        raise InputError(
+            f"the output folder {folder} holds {state} of this recipe: continue it with --resume, "
+            "or choose another with --output-dir"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise _unwritable(folder, error.strerror) from error
-    checkpoint = latest_complete_checkpoint(folder / CHECKPOINTS)
-    if checkpoint and not resume and not is_finished(folder):
-        raise InputError(
-            f"{folder} holds an unfinished run of this recipe ({checkpoint.name}): continue it "
-            "with --resume, or choose another folder with --output-dir"
-        )
-    if not resume:
-        _forget(folder)
-    (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
-    return checkpoint if resume else None
+    return checkpoint
 
 
 def holds_run_of(recipe: Recipe, folder: Path) -> bool:
@@ -74,13 +70,6 @@ def holds_run_of(recipe: Recipe, folder: Path) -> bool:
 def is_finished(folder: Path) -> bool:
     """Whether the run in this folder came to its end: the report is written last."""
     return (folder / REPORT_FILE).is_file()
-
-
-def _forget(folder: Path) -> None:
-    """Remove the report and checkpoints of a finished run of the same recipe."""
-    for file in folder.glob("report.*"):
-        file.unlink()
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def _refuse_foreign(recipe: Recipe, folder: Path) -> None:

@@ -1,56 +1,19 @@
 """What every command needs first: the examples, and the teacher ready to teach."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedModel, set_seed
 
-from ..capture import attention_layers
 from ..errors import InputError
-from ..evaluation import Predictions, predict
-from ..matching import LayerMap, resolve_layer_map
-from .data import Data, load_examples, tokenise
-from .labels import LabelMap, labels_of_data, labels_of_teacher
-from .models import label_names, load_classifier, load_config, load_tokenizer, make_student
+from .data import load_examples, tokenise
+from .labels import labels_of_data, labels_of_teacher
+from .models import label_names, load_classifier, load_config, load_tokenizer
+from .prepared import Prepared, dry_step, layer_map, new_student
 from .schema import Recipe
 from .teachers import fine_tuned
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prepared:
-    """Teacher and data, ready for any number of students.
-
-    Attributes:
-        teacher: the classifier to learn from.
-        tokenizer: the teacher's, and the student's.
-        labels: the classes.
-        data: the tokenised splits.
-    """
-
-    teacher: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    labels: LabelMap
-    data: Data
-
-    @cached_property
-    def teacher_predictions(self) -> Predictions:
-        """What the teacher says on the test rows."""
-        return predict(
-            self.teacher, self.data.test, self.data.collator, description="Teacher on test"
-        )
-
-    def notes(self) -> Iterator[str]:
-        """What was decided or noticed on the way, for the user."""
-        splits = {split: len(table) for split, table in self.data.examples.splits()}
-        yield "Data: " + ", ".join(f"{rows} {split} rows" for split, rows in splits.items())
-        yield from self.data.examples.notes
-        yield "Labels: " + ", ".join(f"{n} {name}" for n, name in enumerate(self.labels.names))
-        cut = {split: share for split, share in self.data.truncated.items() if share}
-        if cut:
-            shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items())
-            yield f"Texts cut off at max_length: {shares}"
+CHECKED_ROWS = 2
 
 
 def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
@@ -89,30 +52,12 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     return replace(prepared, teacher=teacher.eval())
 
 
-def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
-    """The recipe's student, the same for the same seed."""
-    set_seed(recipe.seed)
-    return make_student(recipe, prepared.teacher, prepared.tokenizer, prepared.labels)
-
-
-def layer_map(recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel) -> LayerMap:
-    """The recipe's layer map for these models.
-
-    Raises:
-        InputError: it does not fit them, or their attention cannot be captured.
-    """
-    depths = [len(attention_layers(model)) for model in (student, teacher)]
-    try:
-        return resolve_layer_map(recipe.layer_map, *depths)
-    except InputError as error:
-        raise InputError(f"objective.attention.layers: {error}") from error
-
-
 def _check_student(recipe: Recipe, prepared: Prepared) -> None:
-    """Fail on a wrong student or layer map now, not after the teacher's fine-tuning."""
+    """Fail on a student that does not fit now, not after the teacher's fine-tuning."""
     student = new_student(recipe, prepared)
     _check_length(recipe.data.max_length, student)
     layer_map(recipe, student, prepared.teacher)
+    dry_step(recipe, prepared, student, prepared.first_batch(CHECKED_ROWS))
 
 
 def _check_length(max_length: int, model: PreTrainedModel) -> None:

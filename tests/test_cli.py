@@ -1,0 +1,256 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from recipes.workplace import Workplace, furnish
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from attndistill import cli
+from attndistill.cli import main
+from attndistill.training import DistillationTrainer
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    return furnish(tmp_path_factory.mktemp("workplace"))
+
+
+@pytest.fixture
+def workplace(shared, tmp_path):
+    return Workplace(shared=shared, own=tmp_path)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def killed_at(monkeypatch):
+    """Make training die after a step, as a killed process would: nothing is tidied up."""
+
+    def arrange(step, error):
+        class Kill(TrainerCallback):
+            def on_step_end(self, args, state, control, **_):
+                if state.global_step == step:
+                    raise error
+
+        real = DistillationTrainer.__init__
+
+        def patched(self, *args, **kwargs):
+            real(self, *args, **kwargs, callbacks=[Kill()])
+
+        monkeypatch.setattr(DistillationTrainer, "__init__", patched)
+
+    return arrange
+
+
+def only_error(capsys):
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("attndistill: ")
+    return lines[0]
+
+
+def test_help_is_quick_and_light():
+    code = "import sys\nfrom attndistill.cli import main\nmain(['--help'])\n"
+    code += "sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 5
+    for command in ("run", "doctor", "compare", "recipes", "init", "report"):
+        assert command in done.stdout
+
+
+def test_exit_codes_of_the_process(tmp_path):
+    def call(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "attndistill", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stderr
+
+    assert call("recipes") == (0, "")
+    code, error = call("run", "nowhere.yaml")
+    assert code == 2
+    assert error.startswith("attndistill: there is no recipe file nowhere.yaml")
+    code, error = call("run", "nowhere.yaml", "--fast")
+    assert code == 2
+    assert "--fast" in error
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["rnu"], ["run"], ["run", "--sett", "a=b"]])
+def test_a_wrong_command_line_exits_with_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_recipes_are_listed_and_printed(capsys, workplace):
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    names = [line.split(":")[0] for line in listed.splitlines()]
+    assert names == ["bert-classification", "bert-classification-small"]
+    for name in names:
+        assert main(["recipes", name]) == 0
+        recipe = yaml.safe_load(capsys.readouterr().out)
+        recipe["teacher"]["model"] = str(workplace.shared / "encoder")
+        recipe["data"] = workplace.recipe["data"]
+        recipe["output_dir"] = str(workplace.own / "run")
+        if name == "bert-classification":
+            recipe["student"]["keep_layers"] = [1, 3]
+        else:
+            recipe["student"]["config"]["num_attention_heads"] = 3
+        assert main(["doctor", str(workplace.write(recipe))]) == 0
+        assert capsys.readouterr().out.endswith("ready\n")
+    assert main(["recipes", "bert-clasification"]) == 2
+    assert "did you mean 'bert-classification'" in only_error(capsys)
+
+
+def test_the_starter_runs_on_the_users_files(capsys, workplace):
+    file, shared = workplace.own / "mine.yaml", workplace.shared
+    options = {
+        "--teacher": shared / "classifier",
+        "--train": shared / "train.csv",
+        "--test": shared / "test.csv",
+        "--text": "review",
+    }
+    arguments = ["init", str(file), *(str(part) for pair in options.items() for part in pair)]
+    assert main(arguments) == 0
+    assert "attndistill doctor" in capsys.readouterr().out
+    settings = ["--set", "student.keep_layers=[1, 3]", "--set", "data.max_length=16"]
+    output = ["--output-dir", str(workplace.own / "run")]
+    assert main(["doctor", str(file), *settings, *output]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("ready\n")
+    assert "The student's layers take 50.0% of the teacher's FLOPs" in out
+    assert "10 of the 96 training rows were set aside" in out
+    assert not (workplace.own / "run").exists()
+    assert main(arguments) == 2
+    assert "is not overwritten" in only_error(capsys)
+
+
+def test_an_output_folder_with_something_else_is_left_alone(capsys, workplace):
+    folder = workplace.own / "run"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    file = workplace.write(workplace.recipe)
+    assert main(["run", str(file)]) == 2
+    assert "holds files that are not a run" in only_error(capsys)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+    (folder / "thesis.txt").rename(workplace.own / "thesis.txt")
+    assert main(["run", str(file), "--set", "data.test=nowhere.csv"]) == 2
+    capsys.readouterr()
+    (folder / "recipe.yaml").write_text("seed: 1\n")
+    assert main(["run", str(file), "--resume"]) == 2
+    assert "holds a run of another recipe" in only_error(capsys)
+
+
+def test_a_killed_run_resumes_to_the_same_student(capsys, workplace, killed_at, monkeypatch):
+    recipe = workplace.recipe
+    recipe["training"] |= {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 5}
+    whole = workplace.write(recipe | {"output_dir": str(workplace.own / "whole")}, "whole.yaml")
+    assert main(["run", str(whole)]) == 0
+    file = workplace.write(recipe)
+    with monkeypatch.context():
+        killed_at(8, Killed("power cut"))
+        assert main(["run", str(file)]) == 1
+    monkeypatch.undo()
+    captured = capsys.readouterr()
+    assert "Traceback" in captured.err
+    assert captured.err.strip().endswith("failed while running: Killed: power cut")
+    assert main(["run", str(file)]) == 2
+    assert "--resume" in only_error(capsys)
+    broken = workplace.own / "run" / "checkpoints" / "checkpoint-99"
+    shutil.copytree(workplace.own / "run" / "checkpoints" / "checkpoint-5", broken)
+    (broken / "optimizer.pt").write_bytes(b"cut off")
+    assert main(["run", str(file), "--resume"]) == 0
+    out = capsys.readouterr().out
+    assert "Resumed from checkpoint-5" in out
+    weights = [
+        load_file(workplace.own / name / "student" / "model.safetensors")
+        for name in ("run", "whole")
+    ]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
+    assert main(["run", str(file), "--resume"]) == 0
+    assert "Finished before" in capsys.readouterr().out
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, workplace, killed_at):
+    killed_at(2, KeyboardInterrupt())
+    assert main(["run", str(workplace.write(workplace.recipe))]) == 130
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("attndistill: interrupted")
+    assert "--resume" in error
+
+
+def test_the_resolved_recipe_runs_again(capsys, workplace):
+    file = workplace.write(workplace.recipe)
+    assert main(["run", str(file), "--set", "student.keep_layers=[2]"]) == 0
+    resolved, again = workplace.own / "run" / "recipe.yaml", workplace.own / "again"
+    assert main(["run", str(resolved), "--output-dir", str(again)]) == 0
+    first, second = (
+        yaml.safe_load((folder / "recipe.yaml").read_text())
+        for folder in (workplace.own / "run", again)
+    )
+    assert first.pop("output_dir") != second.pop("output_dir")
+    assert first == second
+    weights = [
+        load_file(folder / "student" / "model.safetensors")
+        for folder in (workplace.own / "run", again)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    capsys.readouterr()
+    assert main(["report", str(workplace.own / "run"), str(again)]) == 0
+    assert "Side by side" in capsys.readouterr().out
+    assert main(["report", str(workplace.own)]) == 2
+    assert "report.json" in only_error(capsys)
+
+
+def test_compare_runs_every_arm_and_seed_once(capsys, workplace):
+    recipe = workplace.recipe
+    recipe["objective"] = {"task": {}, "logits": {}}
+    file = workplace.write(recipe)
+    assert main(["compare", str(file), "--seeds", "0"]) == 2
+    capsys.readouterr()
+    assert main(["compare", str(file), "--seeds", "1"]) == 0
+    assert main(["compare", str(file), "--seeds", "2"]) == 0
+    assert capsys.readouterr().out.count("Finished before") == 2
+    out = workplace.own / "run"
+    folders = [out / "arms" / "task" / f"seed-{seed}" for seed in (42, 43)]
+    folders.append(out / "arms" / "task+logits" / "seed-43")
+    for folder in (out, *folders):
+        assert (folder / "student" / "model.safetensors").is_file()
+    assert not (folders[0] / "checkpoints").exists()
+    report = json.loads((out / "report.json").read_text())
+    comparison = report["comparison"]
+    arms = [(arm["name"], arm["seed"]) for arm in comparison["arms"]]
+    assert arms == [("task", 42), ("task+logits", 42), ("task", 43), ("task+logits", 43)]
+    difference = comparison["differences"][0]
+    assert (difference["arm"], difference["other"]) == ("task+logits", "task")
+    assert difference["seeds"] == [42, 43]
+    quality = {arm["name"]: arm["quality"] for arm in comparison["arms"][:2]}
+    assert quality["task+logits"] == report["student"]["quality"]
+
+
+def test_an_error_of_ours_shows_its_traceback(capsys, monkeypatch):
+    def broken(**_):
+        raise RuntimeError("a bug\nwith details")
+
+    monkeypatch.setattr(cli, "app", broken)
+    assert main([]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.strip().splitlines()[-1].endswith("failed while running: RuntimeError: a bug")
