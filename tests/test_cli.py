@@ -139,6 +139,8 @@ def test_the_starter_runs_on_the_users_files(capsys, workplace):
     assert not (workplace.own / "run").exists()
     assert main(arguments) == 2
     assert "is not overwritten" in only_error(capsys)
+    assert main(["init", str(workplace.own / "new.yaml"), "--task", "summarization"]) == 2
+    assert "what works: classification" in only_error(capsys)
 
 
 def test_an_output_folder_with_something_else_is_left_alone(capsys, workplace):
@@ -243,6 +245,12 @@ def test_compare_runs_every_arm_and_seed_once(capsys, workplace):
     assert difference["seeds"] == [42, 43]
     quality = {arm["name"]: arm["quality"] for arm in comparison["arms"][:2]}
     assert quality["task+logits"] == report["student"]["quality"]
+
+
+def test_several_processes_are_refused(capsys, workplace, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["doctor", str(workplace.write(workplace.recipe))]) == 2
+    assert "DistillationTrainer" in only_error(capsys)
 
 
 def test_an_error_of_ours_shows_its_traceback(capsys, monkeypatch):

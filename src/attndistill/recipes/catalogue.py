@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .checking import did_you_mean
+from .tasks import read_task
 
 STARTER = """\
 # A starter: distil your fine-tuned text classifier into one of half its depth.
@@ -84,8 +85,9 @@ def write_starter(file: Path, values: Mapping[str, str | None]) -> None:
         values: task, teacher, train, validation, test, text, text_pair and label.
 
     Raises:
-        InputError: the file exists or cannot be written.
+        InputError: the task does not run, or the file exists or cannot be written.
     """
+    read_task(values["task"])
     text = STARTER.format(
         **{name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
     )

@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from transformers import AutoModelForSequenceClassification
-
 from ..errors import InputError
 from ..evaluation import ArmRun, RunReport, compare_arms, predict
 from .console import say
 from .measure import Distilled
 from .output import CHECKPOINTS, STUDENT, claim_output, holds_run_of, is_finished
 from .preparation import prepare
-from .prepared import Prepared
+from .prepared import Prepared, new_student
 from .run import distil
 from .schema import Recipe
 
@@ -83,10 +81,9 @@ def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
     if not (is_finished(folder) and holds_run_of(arm, folder)):
         return None
     say(f"Finished before: {folder}")
-    student = AutoModelForSequenceClassification.from_pretrained(
-        folder / STUDENT, use_safetensors=True
-    )
-    student.to(prepared.teacher.device)
+    kind = type(new_student(arm, prepared))
+    student = kind.from_pretrained(folder / STUDENT, use_safetensors=True)
+    student.to(prepared.teacher.device)  # type: ignore[arg-type]
     data = prepared.data
     return Distilled(
         report=RunReport.read(folder), predictions=predict(student, data.test, data.collator)

@@ -1,14 +1,11 @@
 """What a command tells its user on the way, and which libraries keep quiet meanwhile."""
 
-import os
-
 from rich.console import Console
 
 
 def say(text: str) -> None:
-    """Print a line to stdout, once over all processes, as it is: no markup, no wrapping."""
-    if os.environ.get("RANK", "0") == "0":
-        Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    """Print a line to stdout as it is: no markup, no wrapping."""
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
 def quieten_libraries() -> None:

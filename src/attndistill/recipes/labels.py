@@ -35,7 +35,7 @@ class LabelMap:
             if label not in self.numbers:
                 known = ", ".join(str(label) for label in self.numbers)
                 raise InputError(
-                    f"{table.source}, row {row + 1}: the label {label!r} is unknown"
+                    f"{table.source}, data row {row + 1}: the label {label!r} is unknown"
                     f"{did_you_mean(str(label), map(str, self.numbers))}; known labels: {known}"
                 )
         return [self.numbers[label] for label in table.labels]

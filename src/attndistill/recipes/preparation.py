@@ -1,5 +1,6 @@
 """What every command needs first: the examples, and the teacher ready to teach."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     Raises:
         InputError: whatever is wrong with the recipe's data and models; before any training.
     """
+    _check_one_process()
     name, trust = recipe.teacher.model, recipe.trust_remote_code
     examples = load_examples(recipe.data)
     config = load_config(name, "teacher.model", trust_remote_code=trust)
@@ -50,6 +52,14 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
         cache = Path(recipe.output_dir).parent / "teachers"
         teacher = fine_tuned(teacher, training, data=data, tokenizer=tokenizer, cache=cache)
     return replace(prepared, teacher=teacher.eval())
+
+
+def _check_one_process() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "recipes run in one process, and this is one of several; for training on several "
+            "devices use attndistill.DistillationTrainer in a script of your own"
+        )
 
 
 def _check_student(recipe: Recipe, prepared: Prepared) -> None:

@@ -13,18 +13,10 @@ from ..matching import LayerMapSpec
 from ..matching.layers import LayerStrategy
 from ..objectives import AttentionTerm, LogitsTerm, Objective, TaskTerm, Term
 from .arguments import read_teacher_training, read_training
-from .checking import as_mapping, choose, join, read_settings, refuse_unknown
+from .checking import as_mapping, join, read_settings, refuse_unknown
 from .paths import locate_data, locate_model
+from .tasks import read_task
 from .yaml_file import apply_settings, read_yaml
-
-TASKS = (
-    "classification",
-    "token-classification",
-    "causal-lm",
-    "summarization",
-    "image-classification",
-)
-TASKS_THAT_RUN = ("classification",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +191,7 @@ def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
     if train is not None:
         train = read_teacher_training(train, "teacher.train", rest.seed)
     return Recipe(
-        task=_read_task(raw["task"]),
+        task=read_task(raw["task"]),
         teacher=TeacherConfig(
             model=locate_model(teacher.model, folder, "teacher.model"),
             train=train,
@@ -224,15 +216,6 @@ class _Rest:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
-
-
-def _read_task(raw: Any) -> str:
-    task = choose(raw, TASKS, "task")
-    if task not in TASKS_THAT_RUN:
-        raise InputError(
-            f"task {task!r} cannot be run yet; what works: {', '.join(TASKS_THAT_RUN)} (of text)"
-        )
-    return task
 
 
 def _read_student(raw: Any) -> StudentConfig:

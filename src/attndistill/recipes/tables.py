@@ -222,7 +222,7 @@ def _whole_number(value: Any) -> int | None:
 
 
 def _rows(rows: list[int]) -> str:
-    """Row numbers counted from 1, without the header."""
+    """Row numbers, counted from 1 without the header."""
     shown = ", ".join(str(row + 1) for row in rows[:5])
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
+    return f"data {'row' if len(rows) == 1 else 'rows'} {shown}{more}"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from transformers import (
-    AutoModelForSequenceClassification,
     EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -49,7 +48,7 @@ def fine_tuned(
         with tempfile.TemporaryDirectory(prefix=".training-", dir=cache) as scratch:
             _fine_tune(teacher, settings, data, scratch)
             _publish(teacher, tokenizer, Path(scratch, "teacher"), kept)
-    return AutoModelForSequenceClassification.from_pretrained(kept, use_safetensors=True)
+    return type(teacher).from_pretrained(kept, use_safetensors=True)
 
 
 def fingerprint(teacher: PreTrainedModel, settings: Mapping[str, Any], data: Data) -> str:
