@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from datasets import Dataset
+from evaluation.examples import LAYER_MAP
 from tiny import make_bert
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
@@ -13,7 +14,6 @@ from attndistill.evaluation import (
     ArmRun,
     DataSection,
     ModelSection,
-    Predictions,
     RunReport,
     SplitSection,
     TrainingSection,
@@ -25,10 +25,8 @@ from attndistill.evaluation import (
     predict,
     sample_attention,
 )
-from attndistill.matching import LayerMap
 from attndistill.objectives import TermReading
 
-LAYER_MAP = LayerMap(((0, 1), (1, 3)))
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
@@ -75,14 +73,6 @@ def teacher():
 @pytest.fixture(scope="session")
 def student():
     return make_bert(layers=2, seed=2)
-
-
-def answers(labels, right):
-    """Predictions of two classes that are right where ``right`` says so, with margin 2."""
-    labels, right = np.asarray(labels), np.asarray(right, bool)
-    logits = np.zeros((len(labels), 2), np.float32)
-    logits[np.arange(len(labels)), np.where(right, labels, 1 - labels)] = 2
-    return Predictions(logits=logits, labels=labels)
 
 
 @pytest.fixture(scope="session")

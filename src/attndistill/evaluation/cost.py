@@ -63,7 +63,8 @@ def measure_costs(
         batch_sizes: examples per forward.
         folders: by name, where a model is saved.
         threads: CPU threads; None for torch's current number.
-        seconds: of latency measurement per batch size, all models together.
+        seconds: of latency measurement per batch size, all models together; and of energy
+            measurement per model.
         watts: declared power for the energy estimate where no meter can be read.
         powercap: where Linux shows the processor's energy counters.
 
@@ -85,7 +86,9 @@ def measure_costs(
         }
         times = {size: time_in_turn(runs[size], seconds=seconds) for size in sizes}
         meter = open_meter(device, powercap)
-        measured = meter and measure_energy(runs[sizes[-1]], meter, batch_size=sizes[-1])
+        measured = meter and measure_energy(
+            runs[sizes[-1]], meter, batch_size=sizes[-1], seconds=seconds
+        )
     return {
         name: Cost(
             parameters=count_parameters(model),

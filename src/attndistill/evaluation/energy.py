@@ -13,7 +13,6 @@ POWERCAP = Path("/sys/class/powercap")
 # The thermal design power of a common desktop processor: declare your own machine's.
 ASSUMED_WATTS = 65.0
 MEASURED_BLOCKS = 3
-BLOCK_SECONDS = 1.0
 
 
 class EnergySource(StrEnum):
@@ -118,7 +117,7 @@ def measure_energy(
     meter: EnergyMeter,
     *,
     batch_size: int,
-    block_seconds: float = BLOCK_SECONDS,
+    seconds: float,
 ) -> dict[str, Energy] | None:
     """Measure each run in alternating blocks, so that a drift of the machine hits all alike.
 
@@ -126,7 +125,7 @@ def measure_energy(
         runs: by name, a call that does (and finishes) one forward of ``batch_size`` examples.
         meter: read before and after each block.
         batch_size: examples per call.
-        block_seconds: length of a block.
+        seconds: of each run, in all its blocks.
 
     Returns:
         By name, or None where the meter stands still (some virtual machines show one that does).
@@ -136,7 +135,7 @@ def measure_energy(
     for _ in range(MEASURED_BLOCKS):
         for name, run in runs.items():
             meter.joules()
-            end = time.perf_counter() + block_seconds
+            end = time.perf_counter() + seconds / MEASURED_BLOCKS
             while True:
                 run()
                 examples[name] += batch_size

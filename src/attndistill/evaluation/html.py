@@ -31,11 +31,12 @@ def render_html(report: RunReport) -> str:
     environment = Environment(
         loader=PackageLoader(__package__),
         autoescape=autoescape(["html"]),
+        finalize=lambda value: readable(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "percent": percent, "readable": readable}
+    environment.filters |= {"duration": duration, "percent": percent}
     return environment.get_template(TEMPLATE).render(_context(report))
 
 

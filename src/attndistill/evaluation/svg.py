@@ -1,6 +1,7 @@
 """Matplotlib figures as inline SVG that takes its colours and font from the page."""
 
 import io
+import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ STYLE: Any = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
+# Unicode categories of control characters and lone surrogates.
+NOT_DRAWN = ("Cc", "Cs")
 _figures = count()
 
 
@@ -87,7 +90,10 @@ def inline_svg(figure: Figure, description: str) -> Markup:
 
 def readable(text: str) -> str:
     """Text without characters that cannot be drawn (control characters, lone surrogates)."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in NOT_DRAWN and c != "\n" else c
+        for c in text
+    )
 
 
 def _without_namespace(name: str) -> str:
