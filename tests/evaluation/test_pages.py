@@ -13,9 +13,18 @@ from attndistill.evaluation.headlines import headlines
 from attndistill.evaluation.html import render_html
 from attndistill.evaluation.intervals import Interval
 from attndistill.evaluation.plots import training_curves
-from attndistill.evaluation.wording import NBSP, count, duration, milliseconds, points, size, times
+from attndistill.evaluation.wording import (
+    NBSP,
+    count,
+    duration,
+    milliseconds,
+    points,
+    short_path,
+    size,
+    times,
+)
 
-EVIL = "<script>alert('1')</script>\x07$\\frac{"
+EVIL = "<script>alert('1')</script>\x07$\\frac{$"
 
 
 class Page(HTMLParser):
@@ -191,4 +200,6 @@ def test_figures_as_people_read_them():
     assert duration(59.9996) == f"60{NBSP}s"
     assert times(1.984) == "1.98×"
     assert times(1234.5) == "1,234×"
-    assert points(-0.0123) == "−1.2"
+    assert [points(p) for p in (-0.0123, 0.004, 0.0, -0.0001)] == ["−1.2", "+0.4", "0.0", "0.0"]
+    assert short_path("/a/b/minilm/model") == "…/minilm/model"
+    assert short_path("runs/demo/student") == "runs/demo/student"

@@ -62,8 +62,8 @@ def _against_majority(quality: ClassificationQuality) -> str:
     baseline = f"always answering the most frequent class ({percent(quality.majority)})"
     interval = percent_interval(quality.accuracy)
     if quality.accuracy.low > quality.majority:
-        return f"It is better than {baseline}: its accuracy's interval is {interval}."
-    return f"It is not shown to be better than {baseline}: its accuracy's interval is {interval}."
+        return f"The student is better than {baseline}: its interval is {interval}."
+    return f"The student is not shown to be better than {baseline}: its interval is {interval}."
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:

@@ -21,7 +21,7 @@ from .rows import (
     quality_rows,
 )
 from .svg import readable
-from .wording import duration, percent
+from .wording import duration, percent, short_path
 
 TEMPLATE = "report.html"
 
@@ -36,7 +36,7 @@ def render_html(report: RunReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "percent": percent}
+    environment.filters |= {"duration": duration, "percent": percent, "short_path": short_path}
     return environment.get_template(TEMPLATE).render(_context(report))
 
 

@@ -60,7 +60,7 @@ def quality_cost_plot(report: RunReport) -> Markup | None:
         for number, (name, score, cost) in enumerate(points):
             assert score is not None, "the deciding metric of a task has an interval"
             # Arms of one architecture cost the same: side by side, they stay apart.
-            x = cost.flops.total / 1e9 + 0.012 * largest * max(0, number - 1)
+            x = cost.flops.total / 1e9 + 0.008 * largest * max(0, number - 1)
             y = 100 * score.value
             error = [[y - 100 * score.low], [100 * score.high - y]]
             is_student = name in ("student", report.comparison.reference)

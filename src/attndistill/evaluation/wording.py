@@ -19,13 +19,20 @@ def percent_interval(interval: Interval) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points, signed: "+1.2"."""
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    """A difference of shares in percentage points, signed: "+1.2", "−0.4", "0.0"."""
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
 def points_interval(interval: Interval) -> str:
     """The ends of an interval of differences: "−0.4 to +2.8 points"."""
     return f"{points(interval.low)} to {points(interval.high)} points"
+
+
+def short_path(name: str) -> str:
+    """The end of a long path: "…/minilm/model"; hub names and short paths stay."""
+    parts = name.split("/")
+    return name if len(parts) <= 3 else "/".join(["…", *parts[-2:]])
 
 
 def figures(number: float) -> str:
