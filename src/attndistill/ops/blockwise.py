@@ -47,8 +47,7 @@ class _Blockwise(torch.autograd.Function):
         needs: tuple[bool, ...],
     ) -> tuple[Tensor, Tensor]:
         at_once = needs if per is Per.ALL else (False,) * len(needs)
-        result = sweep(problem, problem.row_weights(), at_once, want_values=True)
-        assert result.values is not None
+        result = sweep(problem, problem.row_weights(), at_once)
         ctx.needs = needs
         ctx.dtypes = [None if t is None else t.dtype for t in (query, key, bias, sinks)]
         ctx.recompute = None if per is Per.ALL else problem
@@ -65,10 +64,8 @@ class _Blockwise(torch.autograd.Function):
             weights = upstream[:, None] if upstream.dim() == 1 else upstream
             own = ctx.recompute.row_weights()
             weights = weights if own is None else weights * own
-            gradients = sweep(
-                ctx.recompute, weights, ctx.needs, want_values=False
-            ).gradients.tensors()
-            upstream = torch.ones_like(upstream[..., :1].sum())
+            gradients = sweep(ctx.recompute, weights, ctx.needs).gradients.tensors()
+            upstream = upstream.new_ones(())
         scaled = [
             None if gradient is None else (gradient * upstream).to(dtype)
             for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)

@@ -38,6 +38,11 @@ class Problem:
         return self.student.shape
 
     @property
+    def relations(self) -> tuple[Relation, ...]:
+        """The student's relation, then the teachers'."""
+        return self.student, *self.teachers
+
+    @property
     def device(self) -> torch.device:
         """The device all tensors are on."""
         return self.student.query.device
@@ -45,7 +50,7 @@ class Problem:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype rows are computed in."""
-        return compute_dtype(self.student, *self.teachers)
+        return compute_dtype(*self.relations)
 
     def detach(self) -> "Problem":
         """Returns the same comparison without the student's gradient history."""

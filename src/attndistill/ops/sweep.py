@@ -7,13 +7,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .divergences import MASKED
+from .fused import Compare, comparison
+from .gradients import StudentGradients
 from .mask import Shape, Tile
 from .problem import Problem
-from .side import Side, StudentGradients
-from .tile_loss import tile_loss
+from .side import Side, scores_view
 
-# Scores of one tile and side; a few such buffers should fit the processor's cache.
-TILE_ELEMENTS = 2**18
+# Scores of one tile and side: large enough for the matrix products, small enough for the cache.
+TILE_SCORES = 2**18
 # Fewer rows make the matrix products inefficient, even if the tile outgrows the cache.
 MIN_TILE_ROWS = 32
 
@@ -21,142 +23,128 @@ MIN_TILE_ROWS = 32
 class Sweep(NamedTuple):
     """The outcome of one pass."""
 
-    values: Tensor | None
+    values: Tensor
     """Weighted row values, ``[B, H, Q]``."""
     seen: Tensor
     """Whether a row sees a key (for raw scores: how many it sees), ``[B, H, Q]``."""
     gradients: StudentGradients
 
 
-def sweep(
-    problem: Problem, weights: Tensor | None, needs: tuple[bool, ...], *, want_values: bool
-) -> Sweep:
+class Steps(NamedTuple):
+    """How many batch entries, heads and queries make a tile."""
+
+    batch: int
+    heads: int
+    queries: int
+
+
+def sweep(problem: Problem, weights: Tensor | None, needs: tuple[bool, ...]) -> Sweep:
     """Passes over all tiles once.
 
     Args:
         problem: what to compare.
         weights: of the rows, broadcastable to ``[B, H, Q]``; None for all ones.
         needs: whether the gradients of query, key, bias and sinks are wanted.
-        want_values: whether the row values are wanted.
     """
     with torch.no_grad(), torch.autocast(problem.device.type, enabled=False):
-        return _sweep(problem, weights, needs, want_values)
+        return _Pass(problem, weights, needs).run()
 
 
-def _sweep(
-    problem: Problem, weights: Tensor | None, needs: tuple[bool, ...], want_values: bool
-) -> Sweep:
-    batch_size, heads, queries, keys = problem.shape
-    new = problem.student.query.new_zeros
-    values = new((batch_size, heads, queries), dtype=problem.dtype) if want_values else None
-    counted = torch.bool if problem.divergence else torch.int64
-    seen = new((batch_size, heads, queries), dtype=counted)
-    gradients = StudentGradients(problem.student, problem.dtype, needs)
-    if weights is not None:
-        weights = weights.expand(batch_size, -1, queries)
-
-    for batch, tiles in _tiles(problem):
-        sides = [
-            Side(relation, batch, problem.temperature, problem.dtype)
-            for relation in (problem.student, *problem.teachers)
-        ]
-        gradients.begin(sides[0])
-        for tile, visible in tiles:
-            rows = tile[:3]
-            seen[rows] = _seen(visible, tile, counted)
-            tile_weights = _tile_weights(weights, tile)
-            if visible is not None:
-                counts = (seen[rows] > 0).to(problem.dtype)
-                tile_weights = counts if tile_weights is None else tile_weights * counts
-            part = _compare(
-                problem, sides, tile, visible, tile_weights, gradients, any(needs), want_values
+class _Pass:
+    def __init__(self, problem: Problem, weights: Tensor | None, needs: tuple[bool, ...]) -> None:
+        batch, heads, queries, keys = shape = problem.shape
+        self.problem = problem
+        self.gradients = StudentGradients(problem.student, problem.dtype, needs)
+        self.compare: Compare = comparison(math.prod(shape))
+        self.with_sinks = problem.divergence is not None and problem.student.sinks is not None
+        counted = torch.int64 if problem.divergence is None else torch.bool
+        self.seen = torch.zeros((batch, heads, queries), dtype=counted, device=problem.device)
+        self.values = self.seen.new_zeros(self.seen.shape, dtype=problem.dtype)
+        self.weights = self.values.new_ones(()) if weights is None else weights
+        self.weights = self.weights.expand(self.seen.shape)
+        # Heads that share a key on any side stay together.
+        self.unit = math.lcm(*(relation.group for relation in problem.relations))
+        self.steps = _tile_steps(shape, self.unit)
+        tile_scores = math.prod(self.steps) * (keys + self.with_sinks)
+        self.scratch = [self.values.new_empty(tile_scores) for _ in problem.relations]
+        self.gradient_scratch = None
+        if self.gradients.wanted:
+            self.gradient_scratch = self.values.new_empty(
+                tile_scores, dtype=self.gradients.product_dtype
             )
-            if values is not None and part is not None:
-                values[rows] = part
-        gradients.end(batch)
-    return Sweep(values, seen, gradients)
 
+    def run(self) -> Sweep:
+        for batch in _slices(self.problem.shape.batch, self.steps.batch):
+            sides = [
+                Side(relation, batch, self.problem.temperature, scratch)
+                for relation, scratch in zip(self.problem.relations, self.scratch, strict=True)
+            ]
+            self.gradients.begin(sides[0])
+            for queries in _slices(self.problem.shape.queries, self.steps.queries):
+                self._compare_queries(sides, batch, queries)
+            self.gradients.end(batch)
+        return Sweep(self.values, self.seen, self.gradients)
 
-def _compare(
-    problem: Problem,
-    sides: list[Side],
-    tile: Tile,
-    visible: Tensor | None,
-    weights: Tensor | None,
-    gradients: StudentGradients,
-    want_gradient: bool,
-    want_values: bool,
-) -> Tensor | None:
-    student, *teachers = sides
-    query_rows = student.query_rows(tile)
-    scores, capped = student.scores(tile, query_rows)
-    loss = tile_loss(
-        problem.divergence,
-        scores,
-        [teacher.scores(tile, teacher.query_rows(tile))[0] for teacher in teachers],
-        visible,
-        weights,
-        student.sinks(tile) if problem.divergence else None,
-        [teacher.sinks(tile) if problem.divergence else None for teacher in teachers],
-        want_values,
-        want_gradient,
-    )
-    if loss.gradient is not None:
-        gradients.add_bias(student, tile, loss.gradient)
-        gradients.add_sinks(student, tile, loss.sink_gradient)
-        product = student.product_gradient(loss.gradient, capped)
-        gradients.add(student, tile, query_rows, product)
-    return loss.values
-
-
-def _tiles(
-    problem: Problem,
-) -> Iterator[tuple[slice, Iterator[tuple[Tile, Tensor | None]]]]:
-    """Yields each slice of the batch with its tiles; a mask is evaluated once for all heads."""
-    shape = problem.shape
-    # Heads that share a key on any side stay together.
-    unit = math.lcm(*(side.group for side in (problem.student, *problem.teachers)))
-    batch_step, head_step, query_step = _tile_sizes(problem.shape, unit)
-
-    def tiles_of(batch: slice) -> Iterator[tuple[Tile, Tensor | None]]:
-        for queries in _slices(shape.queries, query_step):
-            keys = problem.key_range(queries)
-            visible = problem.visible(Tile(batch, slice(0, shape.heads), queries, keys))
+    def _compare_queries(self, sides: list[Side], batch: slice, queries: slice) -> None:
+        """Compares these queries of all heads; their mask is evaluated once."""
+        heads, keys = self.problem.shape.heads, self.problem.key_range(queries)
+        visible = self.problem.visible(Tile(batch, slice(0, heads), queries, keys))
+        place = self.seen[batch, :, queries]
+        if visible is None:
+            place.fill_(keys.stop - keys.start)
+        else:
+            place.copy_(visible.sum(-1))
+            visible = visible.to(self.values.dtype)
+        for units in _slices(heads // self.unit, self.steps.heads // self.unit):
+            some = slice(units.start * self.unit, units.stop * self.unit)
             by_head = visible is not None and visible.shape[1] > 1
-            for units in _slices(shape.heads // unit, head_step // unit):
-                heads = slice(units.start * unit, units.stop * unit)
-                mask = visible[:, heads] if visible is not None and by_head else visible
-                yield Tile(batch, heads, queries, keys), mask
+            part = visible[:, some] if visible is not None and by_head else visible
+            self._compare_tile(sides, Tile(batch, some, queries, keys), part)
 
-    for batch in _slices(shape.batch, batch_step):
-        yield batch, tiles_of(batch)
+    def _compare_tile(self, sides: list[Side], tile: Tile, visible: Tensor | None) -> None:
+        rows = [side.query_rows(tile) for side in sides]
+        scores = [
+            side.scores(tile, query_rows, sinks=self.with_sinks)
+            for side, query_rows in zip(sides, rows, strict=True)
+        ]
+        if visible is not None:
+            for side_scores in scores:
+                self._hide(side_scores[..., : visible.shape[-1]], visible)
+        gradient = None
+        if self.gradient_scratch is not None:
+            gradient = scores_view(self.gradient_scratch, tile, self.with_sinks)
+        place = tile.batch, tile.heads, tile.queries
+        weights = self.weights[place] * (self.seen[place] > 0)
+        student, *teachers = (side_scores.view(-1, side_scores.shape[-1]) for side_scores in scores)
+        values = self.compare(
+            self.problem.divergence,
+            student,
+            teachers,
+            weights.reshape(-1),
+            None if gradient is None else gradient.view(student.shape),
+        )
+        self.values[place] = values.view(weights.shape)
+        if gradient is not None:
+            self.gradients.add(sides[0], tile, rows[0], gradient)
+
+    def _hide(self, scores: Tensor, visible: Tensor) -> None:
+        if self.problem.divergence is None:
+            scores.mul_(visible)
+        else:  # several times faster than a fill by a mask
+            scores.add_((visible - 1).mul_(-MASKED))
 
 
-def _tile_sizes(shape: Shape, unit: int) -> tuple[int, int, int]:
-    """Returns how many batch entries, heads (a multiple of unit) and queries make a tile."""
+def _tile_steps(shape: Shape, unit: int) -> Steps:
     _, heads, queries, keys = shape
-    rows = max(TILE_ELEMENTS // keys, MIN_TILE_ROWS)
+    rows = max(TILE_SCORES // keys, MIN_TILE_ROWS)
     if rows >= heads * queries:
-        return max(1, rows // max(1, heads * queries)), heads, queries
+        return Steps(max(1, min(shape.batch, rows // max(1, heads * queries))), heads, queries)
     if rows >= unit * queries:
-        return 1, rows // (unit * queries) * unit, queries
-    return 1, unit, max(rows // unit, MIN_TILE_ROWS)
+        return Steps(1, rows // (unit * queries) * unit, queries)
+    return Steps(1, unit, min(queries, max(rows // unit, MIN_TILE_ROWS)))
 
 
 def _slices(size: int, step: int) -> Iterator[slice]:
     parts = math.ceil(size / max(1, step))
     for part in range(parts):
         yield slice(size * part // parts, size * (part + 1) // parts)
-
-
-def _seen(visible: Tensor | None, tile: Tile, dtype: torch.dtype) -> Tensor | int | bool:
-    if visible is None:
-        return tile.keys.stop - tile.keys.start if dtype == torch.int64 else True
-    return visible.sum(-1) if dtype == torch.int64 else visible.any(-1)
-
-
-def _tile_weights(weights: Tensor | None, tile: Tile) -> Tensor | None:
-    if weights is None:
-        return None
-    heads = tile.heads if weights.shape[1] > 1 else slice(None)
-    return weights[tile.batch, heads, tile.queries]
