@@ -220,3 +220,16 @@ def test_the_engine_needs_torch_alone():
 
     code = "import sys, attndistill.ops; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("mask", ["right", "left", "causal", "segments"])
+@pytest.mark.parametrize("gap", [None, 1e-2])
+@pytest.mark.parametrize("per", ["all", "head", "row"])
+def test_linear_score_mse_equals_the_reference_over_many_causal_blocks(mask, gap, per, monkeypatch):
+    monkeypatch.setattr("attndistill.ops.gram.CAUSAL_BLOCK", 5)
+    changes = {"gap": gap, "key_heads": 2 if gap is None else 4}
+    student, teacher = make_sides(mask, queries=37, keys=37, **changes)
+    options = {"per": per, "rows": torch.rand(2, 37)}
+    expected = run("score_mse", student, teacher, impl="reference", **options)
+    for ours, oracle in zip(run("score_mse", student, teacher, **options), expected, strict=True):
+        torch.testing.assert_close(ours, oracle, rtol=1e-8, atol=1e-10)

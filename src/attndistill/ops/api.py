@@ -149,10 +149,7 @@ def _run(problem: Problem, per: Per, impl: Impl) -> LossSum:
                 return reference(problem, per)
             case Impl.BLOCKWISE:
                 from .blockwise import blockwise
-                from .gram import gram, is_linear
 
-                if problem.divergence is None and is_linear(problem):
-                    return gram(problem, per)
                 return blockwise(problem, per)
             case Impl.TRITON:
                 raise ValueError(

@@ -5,26 +5,34 @@ dS are formed together, and from dS at once its part of dQ = dS K and dK = dS^T 
 products of Q·K·D, against seven for dense autograd, and scratch for one tile only.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .gram import gram_sweep
+from .gram_pieces import linear_pieces
 from .loss_sum import LossSum
 from .options import Per
 from .problem import Problem, count_rows, sum_rows
-from .sweep import sweep
+from .sweep import Sweep, sweep
+
+OnePass = Callable[[Problem, Tensor | None, tuple[bool, ...]], Sweep]
 
 
 def blockwise(problem: Problem, per: Per) -> LossSum:
-    """Computes the comparison tile by tile, with gradients for the student."""
+    """Computes the comparison tile by tile, raw scores by Gram matrices where those can."""
+    pieces = linear_pieces(problem)
+    one_pass = sweep if pieces is None else partial(gram_sweep, pieces=pieces)
     student = problem.student
     inputs = (student.query, student.key, student.bias, student.sinks)
     needs = tuple(
         torch.is_grad_enabled() and tensor is not None and tensor.requires_grad for tensor in inputs
     )
-    total, count = _Blockwise.apply(*inputs, problem.detach(), per, needs)
+    total, count = _Blockwise.apply(*inputs, problem.detach(), per, needs, one_pass)
     return LossSum(total, count)
 
 
@@ -45,12 +53,13 @@ class _Blockwise(torch.autograd.Function):
         problem: Problem,
         per: Per,
         needs: tuple[bool, ...],
+        one_pass: OnePass,
     ) -> tuple[Tensor, Tensor]:
         at_once = needs if per is Per.ALL else (False,) * len(needs)
-        result = sweep(problem, problem.row_weights(), at_once)
+        result = one_pass(problem, problem.row_weights(), at_once)
         ctx.needs = needs
         ctx.dtypes = [None if t is None else t.dtype for t in (query, key, bias, sinks)]
-        ctx.recompute = None if per is Per.ALL else problem
+        ctx.recompute = None if per is Per.ALL else (one_pass, problem)
         ctx.save_for_backward(*result.gradients.tensors())
         count = count_rows(result.seen, problem, per)
         ctx.mark_non_differentiable(count)
@@ -61,13 +70,14 @@ class _Blockwise(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.saved_tensors
         if ctx.recompute is not None:
+            one_pass, problem = ctx.recompute
             weights = upstream[:, None] if upstream.dim() == 1 else upstream
-            own = ctx.recompute.row_weights()
+            own = problem.row_weights()
             weights = weights if own is None else weights * own
-            gradients = sweep(ctx.recompute, weights, ctx.needs).gradients.tensors()
+            gradients = one_pass(problem, weights, ctx.needs).gradients.tensors()
             upstream = upstream.new_ones(())
         scaled = [
             None if gradient is None else (gradient * upstream).to(dtype)
             for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         ]
-        return (*scaled, None, None, None)
+        return (*scaled, None, None, None, None)

@@ -1,11 +1,20 @@
 """The student's gradients, gathered tile by tile."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from .mask import Tile
 from .relation import Relation
 from .side import Side, broadcast_slice
+
+
+class Gradients(Protocol):
+    """What a pass returns gradients in."""
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of query, key, bias and sinks; None for what needs none."""
 
 
 class StudentGradients:
@@ -22,6 +31,7 @@ class StudentGradients:
         self.sinks = _zeros(relation.sinks, dtype, needs[3], gathered=True)
         self.wanted = any(needs)
         self.product_dtype = product_dtype(relation, dtype)
+        # Transposed, [b*Hk, D, K]: the faster way round for the product.
         self._key_sum: Tensor | None = None
 
     def tensors(self) -> tuple[Tensor | None, ...]:
@@ -31,7 +41,7 @@ class StudentGradients:
     def begin(self, side: Side) -> None:
         """Starts a slice of the batch."""
         if self.key is not None:
-            self._key_sum = torch.zeros_like(side.key, memory_format=torch.contiguous_format)
+            self._key_sum = side.key.new_zeros(side.key.mT.shape)
 
     def add(self, side: Side, tile: Tile, query_rows: Tensor, gradient: Tensor) -> None:
         """Adds a tile's part.
@@ -56,17 +66,17 @@ class StudentGradients:
             place = self.query[tile.batch, tile.heads, tile.queries]
             place.copy_(torch.bmm(product, key).mul_(side.factor).view(place.shape))
         if self._key_sum is not None:
-            place = self._key_sum[heads, tile.keys]
+            place = self._key_sum[heads, :, tile.keys]
             if product.dtype == place.dtype:
-                place.baddbmm_(product.mT, query_rows)
+                place.baddbmm_(query_rows.mT, product)
             else:
-                place.add_(torch.bmm(product.mT, query_rows.to(product.dtype)))
+                place.add_(torch.bmm(query_rows.to(product.dtype).mT, product))
 
     def end(self, batch: slice) -> None:
         """Ends a slice of the batch."""
         if self.key is not None and self._key_sum is not None:
             place = self.key[batch]
-            place.copy_(self._key_sum.view(place.shape))
+            place.copy_(self._key_sum.mT.view(place.shape))
 
 
 def product_dtype(relation: Relation, dtype: torch.dtype) -> torch.dtype:

@@ -1,73 +1,199 @@
-"""The mean squared error of raw scores in linear time, through Gram matrices.
+"""The squared difference of raw scores in linear time, through Gram matrices.
 
-The score difference is a product of stacked factors, D = S_s - S_t = Q' K'^T, so that the sum over
-keys of its square, for one query row q', is q' (K'^T K') q'^T: the Gram matrix K'^T K' of size
-2D × 2D is formed once per head, and no score ever is. With q = scale * query on each side,
+The score difference is a product of stacked factors, E = S_s - S_t = Q' K'^T, with q = scale*query:
 
-    Q' = [q_s, -q_t],       K' = [K_s, K_t]             (any widths), or
-    Q' = [q_s - q_t, q_t],  K' = [K_s, K_s - K_t]       (equal widths: nothing cancels).
+    Q' = [q_s, -q_t],       K' = [K_s, K_t]           (any widths, several teachers), or
+    Q' = [q_s - q_t, q_t],  K' = [K_s, K_s - K_t]     (equal widths: nothing cancels).
+
+A row's value is sum_k E^2 = (E K') . q', and the gradients are dS_s = 2E, dQ_s = 2 E K_s and
+dK_s = 2 E^T q_s. So all follow from E K' = Q' (K'^T K') and E^T Q' = K' (Q'^T Q'): a Gram matrix
+of each side, and no score is formed.
 """
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .loss_sum import LossSum
-from .options import Per
-from .problem import Problem, count_rows, sum_rows
+from .gram_pieces import Piece
+from .problem import Problem
 from .relation import Relation
+from .sweep import Sweep
+
+# B batch, U groups of heads, G heads of a group (they share all keys), Q queries, K keys, E width
+# of the stacked factors
+
+# Elements of a stacked factor handled at once: what is made of it stays in the cache.
+STACKED_ELEMENTS = 2**20
+# Queries of a causal piece whose scores are formed: about a stacked width.
+CAUSAL_BLOCK = 128
 
 
-def is_linear(problem: Problem) -> bool:
-    """Whether scores are plain dot products and every query sees the same keys."""
-    sides = (problem.student, *problem.teachers)
-    plain = all(side.bias is None and side.softcap is None for side in sides)
-    padding_only = all(
-        not mask.causal
-        and mask.window is None
-        and mask.query_segments is None
-        and mask.visible is None
-        for mask in problem.masks
+class GramGradients(NamedTuple):
+    """Gradients of the student's query and key; None for what needs none."""
+
+    query: Tensor | None
+    key: Tensor | None
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of query, key, bias and sinks."""
+        return self.query, self.key, None, None
+
+
+class Stacked(NamedTuple):
+    """The stacked factors of a part of the batch, the heads, the queries and the keys."""
+
+    query: Tensor
+    """Q', ``[B, U, G, Q, E]``."""
+    key: Tensor
+    """K', ``[B, U, K, E]``."""
+    of_differences: bool
+    """Whether they are of the second form."""
+
+
+def gram_sweep(
+    problem: Problem, weights: Tensor | None, needs: tuple[bool, ...], pieces: list[Piece]
+) -> Sweep:
+    """Does what `sweep` does, for raw scores that fall into these pieces."""
+    batch, heads, queries, keys = problem.shape
+    values = problem.student.query.new_zeros((batch, heads, queries), dtype=problem.dtype)
+    seen = torch.zeros((batch, 1, queries), dtype=torch.int64, device=problem.device)
+    weights = values.new_ones(()) if weights is None else weights
+    weights = weights.expand(values.shape)
+    gradients = GramGradients(
+        *(
+            tensor.new_zeros(tensor.shape, dtype=problem.dtype) if needed else None
+            for tensor, needed in zip(
+                (problem.student.query, problem.student.key), needs[:2], strict=True
+            )
+        )
     )
-    return plain and padding_only and len(problem.teachers) == 1
-
-
-def gram(problem: Problem, per: Per) -> LossSum:
-    """Computes the summed squared score differences; differentiated by autograd, linear too."""
-    with torch.autocast(problem.device.type, enabled=False):
-        query_BHQE, key_BHKE = _stacked_factors(problem)
-        valid_BK = _valid_keys(problem)
-        if valid_BK is not None:
-            key_BHKE = torch.where(valid_BK[:, None, :, None], key_BHKE, 0)
-        gram_BHEE = key_BHKE.mT @ key_BHKE
-        values_BHQ = ((query_BHQE @ gram_BHEE) * query_BHQE).sum(-1).clamp_min(0)
-        weights = problem.row_weights()
-        if weights is not None:
-            values_BHQ = torch.where(weights > 0, values_BHQ, 0) * weights
-    batch, _, queries, keys = problem.shape
-    seen = (
-        torch.full((batch,), keys, device=problem.device) if valid_BK is None else valid_BK.sum(-1)
-    )
-    seen_B1Q = seen[:, None, None].expand(batch, 1, queries)
-    return LossSum(sum_rows(values_BHQ, per), count_rows(seen_B1Q, problem, per))
-
-
-def _stacked_factors(problem: Problem) -> tuple[Tensor, Tensor]:
-    student, teacher = problem.student, problem.teachers[0]
-    q_s, k_s = _factors(student, problem.dtype)
-    q_t, k_t = _factors(teacher, problem.dtype)
-    if q_s.shape[-1] == q_t.shape[-1]:
-        return torch.cat([q_s - q_t, q_t], -1), torch.cat([k_s, k_s - k_t], -1)
-    return torch.cat([q_s, -q_t], -1), torch.cat([k_s, k_t], -1)
-
-
-def _factors(relation: Relation, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    key = relation.key.to(dtype).repeat_interleave(relation.group, dim=1)
-    return relation.query.to(dtype) * relation.scale, key
-
-
-def _valid_keys(problem: Problem) -> Tensor | None:
-    valid = None
+    valid = torch.ones((batch, keys), dtype=torch.bool, device=problem.device)
     for mask in problem.masks:
         if mask.key_valid is not None:
-            valid = mask.key_valid if valid is None else valid & mask.key_valid
-    return valid
+            valid = valid & mask.key_valid
+    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False):
+        for piece in pieces:
+            seen[piece.batch, 0, piece.queries] = _count_keys(valid, piece)
+            for part, some_heads in _parts(problem, piece):
+                _compare(problem, part, some_heads, valid, weights, values, gradients)
+    return Sweep(values, seen.expand(batch, heads, queries), gradients)
+
+
+def _parts(problem: Problem, piece: Piece) -> Iterator[tuple[Piece, slice]]:
+    """Yields parts of the piece's batch with heads; heads that share a key stay together."""
+    unit = math.lcm(*(relation.group for relation in problem.relations))
+    width = sum(relation.query.shape[-1] for relation in problem.relations)
+    head_size = width * max(
+        piece.queries.stop - piece.queries.start, piece.keys.stop - piece.keys.start
+    )
+    heads = problem.shape.heads
+    head_step = min(heads, max(1, STACKED_ELEMENTS // (head_size * unit)) * unit)
+    batch_step = max(1, STACKED_ELEMENTS // (head_size * heads))
+    for start in range(piece.batch.start, piece.batch.stop, batch_step):
+        part = piece._replace(batch=slice(start, min(start + batch_step, piece.batch.stop)))
+        for first in range(0, heads, head_step):
+            yield part, slice(first, min(first + head_step, heads))
+
+
+def _compare(
+    problem: Problem,
+    piece: Piece,
+    heads: slice,
+    valid: Tensor,
+    weights: Tensor,
+    values: Tensor,
+    gradients: GramGradients,
+) -> None:
+    student = problem.student
+    width = student.query.shape[-1]
+    rows = piece.batch, heads, piece.queries
+    stacked = _stack(problem, piece, heads)
+    stacked.key.mul_(valid[piece.batch, None, piece.keys, None])
+    some_weights = weights[rows].reshape(*stacked.query.shape[:-1], 1)
+    over_keys, over_queries = torch.zeros_like(stacked.query), torch.zeros_like(stacked.key)
+    weighted = stacked.query * some_weights
+    if piece.offset is None:
+        _add_all(stacked, weighted, over_keys, over_queries)
+    else:
+        _add_causal(stacked, weighted, over_keys, over_queries, piece.offset)
+
+    squares = torch.linalg.vecdot(over_keys, stacked.query).clamp_min_(0)
+    values[rows] = (squares * some_weights.squeeze(-1)).view(values[rows].shape)
+    if gradients.query is not None:
+        place = gradients.query[rows]
+        place.copy_((over_keys[..., :width] * some_weights).view(place.shape))
+        place.mul_(2 * student.scale)
+    if gradients.key is not None:
+        gradient = over_queries[..., :width]
+        if stacked.of_differences:
+            gradient = gradient + over_queries[..., width:]
+        place = gradients.key[piece.batch, _key_heads(student, heads), piece.keys]
+        place.copy_(gradient.reshape(*place.shape[:2], -1, *place.shape[2:]).sum(2)).mul_(2)
+
+
+def _stack(problem: Problem, piece: Piece, heads: slice) -> Stacked:
+    group = math.gcd(*(relation.group for relation in problem.relations))
+    queries, keys = [], []
+    for relation in problem.relations:
+        query = relation.query[piece.batch, heads, piece.queries].to(problem.dtype)
+        queries.append(query.unflatten(1, (-1, group)) * relation.scale)
+        key = relation.key[piece.batch, _key_heads(relation, heads), piece.keys].to(problem.dtype)
+        keys.append(key.repeat_interleave(relation.group // group, dim=1))
+    of_differences = len(queries) == 2 and queries[0].shape == queries[1].shape
+    if of_differences:
+        queries[0], keys[1] = queries[0] - queries[1], keys[0] - keys[1]
+    else:
+        queries[1:] = [query / (1 - len(queries)) for query in queries[1:]]
+    return Stacked(torch.cat(queries, -1), torch.cat(keys, -1), of_differences)
+
+
+def _key_heads(relation: Relation, heads: slice) -> slice:
+    return slice(heads.start // relation.group, heads.stop // relation.group)
+
+
+def _count_keys(valid: Tensor, piece: Piece) -> Tensor:
+    """Returns how many valid keys each query of a piece sees, ``[b, q]`` or ``[b, 1]``."""
+    up_to = valid[piece.batch, piece.keys].cumsum(-1)
+    if piece.offset is None:
+        return up_to[:, -1:]
+    none = torch.zeros_like(up_to[:, :1])
+    query = torch.arange(piece.queries.stop - piece.queries.start, device=valid.device)
+    seen = (query + piece.offset + 1).clamp(0, up_to.shape[-1])
+    return torch.cat([none, up_to], -1)[:, seen]
+
+
+def _add_all(stacked: Stacked, weighted: Tensor, over_keys: Tensor, over_queries: Tensor) -> None:
+    """Adds E K' and E^T (the weighted Q') where every query sees every key."""
+    query, key, _ = stacked
+    over_keys += (query.flatten(2, 3) @ (key.mT @ key)).view(query.shape)
+    over_queries += key @ (query.flatten(2, 3).mT @ weighted.flatten(2, 3))
+
+
+def _add_causal(
+    stacked: Stacked, weighted: Tensor, over_keys: Tensor, over_queries: Tensor, offset: int
+) -> None:
+    """Adds the same where query q sees keys k <= q + offset.
+
+    The Gram matrix of the keys before a block of queries, and that of the queries after a block
+    of keys, are carried along; only between the two blocks on the diagonal scores are formed.
+    """
+    query, key, _ = stacked
+    queries, keys = query.shape[-2], key.shape[-2]
+    rows = [slice(q, q + CAUSAL_BLOCK) for q in range(max(0, -offset), queries, CAUSAL_BLOCK)]
+    blocks = [(r, slice(min(r.start + offset, keys), min(r.stop + offset, keys))) for r in rows]
+    before = slice(0, blocks[0][1].start if blocks else 0)
+    gram = key[..., before, :].mT @ key[..., before, :]
+    for row, column in blocks:
+        query_block, key_block = query[..., row, :], key[..., column, :].unsqueeze(2)
+        scores = (query_block @ key_block.mT).tril_()
+        over_keys[..., row, :] += query_block @ gram.unsqueeze(2) + scores @ key_block
+        over_queries[..., column, :] += (scores.mT @ weighted[..., row, :]).sum(2)
+        gram += (key_block.mT @ key_block).squeeze(2)
+    gram.zero_()
+    for row, column in reversed(blocks):
+        over_queries[..., column, :] += key[..., column, :] @ gram
+        gram += (query[..., row, :].mT @ weighted[..., row, :]).sum(2)
+    over_queries[..., before, :] += key[..., before, :] @ gram

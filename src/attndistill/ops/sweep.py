@@ -9,13 +9,13 @@ from torch import Tensor
 
 from .divergences import MASKED
 from .fused import Compare, comparison
-from .gradients import StudentGradients
+from .gradients import Gradients, StudentGradients
 from .mask import Shape, Tile
 from .problem import Problem
 from .side import Side, scores_view
 
 # Scores of one tile and side: large enough for the matrix products, small enough for the cache.
-TILE_SCORES = 2**18
+TILE_SCORES = 2**19
 # Fewer rows make the matrix products inefficient, even if the tile outgrows the cache.
 MIN_TILE_ROWS = 32
 
@@ -27,7 +27,7 @@ class Sweep(NamedTuple):
     """Weighted row values, ``[B, H, Q]``."""
     seen: Tensor
     """Whether a row sees a key (for raw scores: how many it sees), ``[B, H, Q]``."""
-    gradients: StudentGradients
+    gradients: Gradients
 
 
 class Steps(NamedTuple):
@@ -89,19 +89,22 @@ class _Pass:
         """Compares these queries of all heads; their mask is evaluated once."""
         heads, keys = self.problem.shape.heads, self.problem.key_range(queries)
         visible = self.problem.visible(Tile(batch, slice(0, heads), queries, keys))
-        place = self.seen[batch, :, queries]
+        seen, weights = self.seen[batch, :, queries], self.weights[batch, :, queries]
         if visible is None:
-            place.fill_(keys.stop - keys.start)
+            seen.fill_(keys.stop - keys.start)
         else:
-            place.copy_(visible.sum(-1))
+            seen.copy_(visible.sum(-1))
+            weights = weights * (seen > 0)
             visible = visible.to(self.values.dtype)
         for units in _slices(heads // self.unit, self.steps.heads // self.unit):
             some = slice(units.start * self.unit, units.stop * self.unit)
             by_head = visible is not None and visible.shape[1] > 1
             part = visible[:, some] if visible is not None and by_head else visible
-            self._compare_tile(sides, Tile(batch, some, queries, keys), part)
+            self._compare_tile(sides, Tile(batch, some, queries, keys), part, weights[:, some])
 
-    def _compare_tile(self, sides: list[Side], tile: Tile, visible: Tensor | None) -> None:
+    def _compare_tile(
+        self, sides: list[Side], tile: Tile, visible: Tensor | None, weights: Tensor
+    ) -> None:
         rows = [side.query_rows(tile) for side in sides]
         scores = [
             side.scores(tile, query_rows, sinks=self.with_sinks)
@@ -113,8 +116,6 @@ class _Pass:
         gradient = None
         if self.gradient_scratch is not None:
             gradient = scores_view(self.gradient_scratch, tile, self.with_sinks)
-        place = tile.batch, tile.heads, tile.queries
-        weights = self.weights[place] * (self.seen[place] > 0)
         student, *teachers = (side_scores.view(-1, side_scores.shape[-1]) for side_scores in scores)
         values = self.compare(
             self.problem.divergence,
@@ -123,7 +124,7 @@ class _Pass:
             weights.reshape(-1),
             None if gradient is None else gradient.view(student.shape),
         )
-        self.values[place] = values.view(weights.shape)
+        self.values[tile[:3]] = values.view(weights.shape)
         if gradient is not None:
             self.gradients.add(sides[0], tile, rows[0], gradient)
 
