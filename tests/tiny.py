@@ -8,6 +8,8 @@ from transformers import (
     DistilBertForSequenceClassification,
     ElectraConfig,
     ElectraForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
@@ -59,6 +61,20 @@ def make_encoder(family: str, seed: int = 0):
                     hidden_dim=33,
                     n_layers=3,
                     max_position_embeddings=64,
+                )
+            )
+        case "modernbert":
+            # Local attention in all layers but the first; 6 is a window of 3 keys on each side.
+            return ModernBertForSequenceClassification(
+                ModernBertConfig(
+                    **SIZES,
+                    num_hidden_layers=3,
+                    local_attention=6,
+                    pad_token_id=0,
+                    bos_token_id=1,
+                    eos_token_id=2,
+                    cls_token_id=3,
+                    sep_token_id=4,
                 )
             )
     raise AssertionError(family)

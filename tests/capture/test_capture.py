@@ -5,10 +5,10 @@ from torch import nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from attndistill.capture import attention_layers, capture
+from attndistill.capture import attention_layers, capture, depth
 from attndistill.errors import InputError
 
-FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+FAMILIES = ["bert", "roberta", "electra", "distilbert", "modernbert"]
 
 
 def eager_probs(model, batch):
@@ -29,8 +29,13 @@ def test_probabilities_equal_eagers(family, implementation, padding):
         model(**batch)
     expected = eager_probs(model, batch)
     assert [(r.kind, r.layer) for r in records] == [("self", 0), ("self", 1), ("self", 2)]
+    real = batch["attention_mask"].bool()
     for record, probs in zip(records, expected, strict=True):
-        assert (record.attention_probs() - probs).abs().max() <= 1e-6
+        ours = record.attention_probs()
+        # A padded query whose window holds no real key: eager spreads it evenly, we count it out.
+        sees = ours.sum(-1) > 0
+        assert sees[:, 0][real].all()
+        assert (ours - probs)[sees].abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -182,3 +187,14 @@ def test_unsupported_architectures_are_refused():
     model = MPNetModel(MPNetConfig(num_hidden_layers=1, hidden_size=24, num_attention_heads=3))
     with pytest.raises(InputError, match="MPNetModel computes attention outside"):
         attention_layers(model)
+
+
+def test_a_model_with_several_stacks_has_no_single_depth(bert):
+    from transformers import BartConfig, BartModel
+
+    assert depth(bert) == 3
+    sizes = dict.fromkeys(("encoder_layers", "decoder_layers"), 1)
+    heads = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2)
+    bart = BartModel(BartConfig(vocab_size=30, d_model=8, **sizes, **heads))
+    with pytest.raises(InputError, match=r"decoder cross-attention.*encoder self-attention"):
+        depth(bart)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pytest
 
 from attndistill.errors import InputError
-from attndistill.evaluation import RunReport, TrainingSection
+from attndistill.evaluation import RunReport, TrainingSection, write_report
 from attndistill.evaluation.codec import DecodeError, from_plain, to_plain
 
 
 def test_reads_back_as_written(report, tmp_path):
-    report.write(tmp_path)
+    write_report(report, tmp_path)
     again = RunReport.read(tmp_path)
     assert again.to_json() == report.to_json()
     assert again.teacher == report.teacher
@@ -95,14 +95,14 @@ def test_a_missing_report_is_refused(tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_report(report, changed, tmp_path, monkeypatch):
-    report.write(tmp_path)
+    write_report(report, tmp_path)
 
     def fail(*_):
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="no space left"):
-        changed(seed=99).write(tmp_path)
+        write_report(changed(seed=99), tmp_path)
     assert RunReport.read(tmp_path).seed == report.seed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
 
@@ -112,12 +112,12 @@ def test_the_json_is_written_last(report, tmp_path, monkeypatch):
     written = []
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda a, b: (written.append(b.name), replace(a, b)))
-    report.write(tmp_path / "new" / "folder")
+    write_report(report, tmp_path / "new" / "folder")
     assert written == ["report.html", "report.json"]
 
 
 def test_characters_that_utf8_has_not_do_not_stop_the_report(changed, tmp_path):
-    changed(notes=("a\ud800b", "日本")).write(tmp_path)
+    write_report(changed(notes=("a\ud800b", "日本")), tmp_path)
     assert RunReport.read(tmp_path).notes == ("a?b", "日本")
 
 

@@ -1,5 +1,7 @@
 """Every backend is held to the dense fp64 reference: values, counts and gradients."""
 
+import shutil
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -184,6 +186,70 @@ def test_tile_size_does_not_matter(kind, monkeypatch):
             torch.testing.assert_close(ours, other, rtol=1e-10, atol=1e-12)
 
 
+def shaped(kind, *, impl, temperature=1.3):
+    """Total and gradients of query, key, bias and sinks, with a softcap and two teachers."""
+    torch.manual_seed(3)
+    tensors = [
+        torch.randn(size, dtype=torch.float64, requires_grad=True)
+        for size in ((2, 4, 5, 6), (2, 2, 7, 6), (1, 4, 5, 7), (4,))
+    ]
+    query, key, bias, sinks = tensors
+    mask = make_mask("causal", 2, 5, 7)
+    student = Relation(query, key, 0.4, mask=mask, bias=bias, softcap=2.0, sinks=sinks)
+    teachers = [
+        Relation(
+            torch.randn(2, 4, 5, 3, dtype=torch.float64),
+            torch.randn(2, 4, 7, 3, dtype=torch.float64),
+            0.5,
+            mask=mask,
+            sinks=torch.randn(4, dtype=torch.float64),
+        )
+        for _ in range(2)
+    ]
+    if kind == "score_mse":
+        loss = score_mse(student, teachers, impl=impl)
+    else:
+        loss = attention_divergence(
+            student, teachers, kind=kind, temperature=temperature, impl=impl
+        )
+    gradients = torch.autograd.grad(loss.total, tensors, allow_unused=True)
+    return loss.total, loss.count, *gradients
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bias_softcap_sinks_and_averaged_teachers(kind):
+    expected = shaped(kind, impl="reference")
+    for name, ours, oracle in zip(
+        ("total", "count", "query", "key", "bias", "sinks"),
+        shaped(kind, impl="blockwise"),
+        expected,
+        strict=True,
+    ):
+        if kind == "score_mse" and name == "sinks":
+            assert ours is oracle is None
+            continue
+        torch.testing.assert_close(ours, oracle, rtol=1e-9, atol=1e-11, msg=name)
+        assert oracle.abs().max() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_rows_equal_the_reference(kind, monkeypatch):
+    """The elementwise part that large calls compile; it must not have fallen back."""
+    from attndistill.ops import fused
+
+    if shutil.which("c++") is None:
+        pytest.skip("compiling needs a C++ compiler")
+    monkeypatch.setattr(fused, "COMPILED_SCORES", 1)
+    student, teacher = make_sides("window", queries=19, keys=19)
+    oracle = run(kind, student, teacher, impl="reference")
+    result = run(kind, student, teacher, dtype=torch.float32)
+    for ours, exact in zip(result, oracle, strict=True):
+        assert error(ours.double(), exact.double()) < 2e-5
+    if kind != "score_mse":
+        assert fused._compiled is not None
+    assert fused._compiled is not fused.compare_in_parts
+
+
 def test_sides_that_see_different_keys_are_refused_or_intersected():
     student, teacher = make_sides("right")
     teacher = (*teacher[:2], None)
@@ -196,7 +262,7 @@ def test_sides_that_see_different_keys_are_refused_or_intersected():
 
 def test_unknown_options_list_the_choices():
     student, teacher = make_sides()
-    for options in ({"impl": "fused"}, {"per": "token"}, {"masks": "any"}):
+    for options in ({"impl": "fused"}, {"impl": "triton"}, {"per": "token"}, {"masks": "any"}):
         with pytest.raises(ValueError, match="must be one of"):
             run("kl", student, teacher, **options)
     with pytest.raises(ValueError, match="must be one of"):

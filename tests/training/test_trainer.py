@@ -1,5 +1,9 @@
 import copy
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -294,3 +298,77 @@ def test_gradient_checkpointing_trains_the_same(tmp_path):
         runs.append(weights(trainer))
     for name, tensor in runs[0].items():
         torch.testing.assert_close(tensor, runs[1][name], rtol=0, atol=1e-5)
+
+
+def test_adapters_alone_are_trained(tmp_path):
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "key"])
+    trainer = DistillationTrainer(
+        make_bert(layers=2, seed=1),
+        make_bert(layers=4, seed=2),
+        DistillationArguments(
+            output_dir=str(tmp_path),
+            max_steps=3,
+            learning_rate=1e-2,
+            use_cpu=True,
+            per_device_train_batch_size=4,
+            report_to="none",
+            save_strategy="no",
+        ),
+        objective=full_objective(),
+        train_dataset=make_dataset(),
+        data_collator=collate,
+        peft_config=config,
+    )
+    before = weights(trainer)
+    trainer.train()
+    changed = {name for name, value in weights(trainer).items() if not value.equal(before[name])}
+    assert all("lora_" in name or "classifier" in name for name in changed)
+    for adapter in ("lora_A", "lora_B"):
+        assert sum(adapter in name for name in changed) == 4
+
+
+@pytest.mark.parametrize("family", ["roberta", "modernbert"])
+def test_other_encoders_train(tmp_path, family):
+    trainer = make_trainer(
+        tmp_path, student=make_encoder(family, seed=1), teacher=make_encoder(family, seed=2)
+    )
+    trainer.train()
+    assert trainer.term_readings["attention"].gradient_norm > 0
+
+
+TWO_PROCESSES = """
+import sys, torch
+sys.path.insert(0, sys.argv[1])
+from test_trainer import make_trainer, weights
+trainer = make_trainer(sys.argv[2], per_device_train_batch_size=int(sys.argv[3]), optim="sgd",
+                       learning_rate=0.05, max_grad_norm=1e9, max_steps=3)
+trainer.train()
+if trainer.args.process_index == 0:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    torch.save([model.state_dict(), trainer.state.log_history], sys.argv[4])
+"""
+
+
+def test_two_processes_train_the_same_as_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(TWO_PROCESSES)
+    here = Path(__file__).parent
+    results = []
+    for processes, batch_size in ((1, 4), (2, 2)):
+        result = tmp_path / f"{processes}.pt"
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        arguments = [here, tmp_path / "out", batch_size, result]
+        subprocess.run(
+            [sys.executable, *launcher, str(script), *map(str, arguments)],
+            check=True,
+            capture_output=True,
+            env=os.environ | {"PYTHONPATH": f"{here.parent}:{os.environ.get('PYTHONPATH', '')}"},
+            timeout=240,
+        )
+        results.append(torch.load(result))
+    (one, log), (two, other_log) = results
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=0, atol=2e-6, msg=name)
+    for name in ("loss_task", "loss_logits", "loss_attention"):
+        assert log[0][name] == pytest.approx(other_log[0][name], rel=1e-4)

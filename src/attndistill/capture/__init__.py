@@ -1,7 +1,7 @@
 """How queries, keys and values leave a model, under any attention backend."""
 
-from .architectures import AttentionLayer, attention_layers
+from .architectures import AttentionLayer, attention_layers, depth
 from .context import capture
 from .record import AttentionRecord
 
-__all__ = ["AttentionLayer", "AttentionRecord", "attention_layers", "capture"]
+__all__ = ["AttentionLayer", "AttentionRecord", "attention_layers", "capture", "depth"]

@@ -68,6 +68,23 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
     return layers
 
 
+def depth(model: nn.Module) -> int:
+    """The number of attention layers of a model that has one stack of self-attention.
+
+    Raises:
+        InputError: it has several stacks or cross-attention, whose layers a single layer map
+            cannot tell apart; or see `attention_layers`.
+    """
+    layers = attention_layers(model)
+    groups = sorted({f"{layer.stack} {layer.kind}-attention" for layer in layers})
+    if len(groups) > 1:
+        raise InputError(
+            f"{type(model).__name__} has {', '.join(groups)}: a layer map pairs the layers of one "
+            f"stack of self-attention; use an encoder such as {SUPPORTED_EXAMPLES}"
+        )
+    return len(layers)
+
+
 def base_model(model: nn.Module) -> nn.Module:
     """Strip the wrappers of distributed training and ``torch.compile``."""
     while True:

@@ -20,6 +20,7 @@ from .report import (
 )
 from .sample import SampleAttention, sample_attention
 from .table import print_report
+from .writing import write_report
 
 __all__ = [
     "Arm",
@@ -46,4 +47,5 @@ __all__ = [
     "predict",
     "print_report",
     "sample_attention",
+    "write_report",
 ]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..capture import AttentionRecord, attention_layers, capture
+from ..capture import AttentionRecord, capture
+from ..capture.forward import run_model
 from ..errors import InputError
 from ..matching import LayerMap
 from ..ops import LossSum, Relation, attention_divergence
@@ -167,19 +168,15 @@ def paired_records(
 ) -> list[RecordPair]:
     """Run both models on a batch and pair the records of the mapped layers, in the map's order.
 
-    The layer map is of each model's first stack: its self-attention.
+    Each model has one stack of self-attention, as `depth` has checked for the layer map.
     """
-    teacher_group, student_group = _group(teacher), _group(student)
-    wanted_of_teacher = {teacher_group: layer_map.teacher_layers}
-    wanted_of_student = {student_group: layer_map.student_layers}
     with (
         inference(teacher, student),
-        capture(teacher, wanted_of_teacher) as teacher_records,
-        capture(student, wanted_of_student) as student_records,
+        capture(teacher, layer_map.teacher_layers) as teacher_records,
+        capture(student, layer_map.student_layers) as student_records,
     ):
         for model in (teacher, student):
-            columns = input_columns(model)
-            model(**{name: tensor for name, tensor in batch.items() if name in columns})
+            run_model(model, batch)
         of_teacher = {record.layer: record for record in teacher_records}
         of_student = {record.layer: record for record in student_records}
     return [
@@ -192,11 +189,6 @@ def _add(
     totals: list[tuple[LossSum, LossSum]], parts: list[tuple[LossSum, LossSum]]
 ) -> list[tuple[LossSum, LossSum]]:
     return [(a + c, b + d) for (a, b), (c, d) in zip(totals, parts, strict=True)]
-
-
-def _group(model: PreTrainedModel) -> tuple[str, str]:
-    first = attention_layers(model)[0]
-    return first.stack, first.kind
 
 
 def _kl(student: Relation, teacher: Relation, rows: Tensor | None) -> LossSum:

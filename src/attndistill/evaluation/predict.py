@@ -1,6 +1,5 @@
 """The predictions of a classifier on every row of a data set."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from ..capture.forward import evaluating, forward_columns, run_model
 from ..errors import InputError
 
 Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
@@ -74,7 +74,7 @@ def predict(
             description=description,
         ):
             labels.append(batch.pop("labels").cpu())
-            logits.append(model(**batch).logits.float().cpu())
+            logits.append(run_model(model, batch).logits.float().cpu())
     all_logits = torch.cat(logits).numpy()
     bad_rows = np.flatnonzero(~np.isfinite(all_logits).all(1))
     if len(bad_rows):
@@ -89,22 +89,13 @@ def predict(
 @contextmanager
 def inference(*models: nn.Module) -> Iterator[None]:
     """Eval mode without gradients; every module's own flag is restored on exit."""
-    flags = [(module, module.training) for model in models for module in model.modules()]
-    try:
-        for model in models:
-            model.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
+    with torch.no_grad(), evaluating(*models):
+        yield
 
 
 def input_columns(model: nn.Module) -> set[str]:
     """The columns that the model's forward names, without ``labels``."""
-    # A PEFT model's own forward names none.
-    get_base_model: Any = getattr(model, "get_base_model", lambda: model)
-    return {*inspect.signature(get_base_model().forward).parameters} - {"labels"}
+    return {*forward_columns(model)} - {"labels"}
 
 
 def batches(

@@ -1,8 +1,6 @@
 """The one report of a run: all that tables, plots and the HTML page read."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,40 +179,3 @@ class RunReport:
                 f"{file} cannot be read ({error}): give a run's folder that holds {JSON_NAME}"
             ) from error
         return cls.from_json(text, source=str(file))
-
-    def write(self, folder: str | Path) -> None:
-        """Write ``report.html``, then ``report.json``: where the JSON is, the report is whole."""
-        from .html import render_html
-
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / HTML_NAME, render_html(self))
-        _write_whole(folder / JSON_NAME, self.to_json())
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is never seen half written."""
-    with tempfile.NamedTemporaryFile(
-        "w",
-        encoding="utf-8",
-        errors="replace",
-        dir=path.parent,
-        prefix=f".{path.name}.",
-        delete=False,
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            # A temporary file is private; the report is as readable as any file the user writes.
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

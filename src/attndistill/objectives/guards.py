@@ -51,22 +51,22 @@ def read_terms(
     }
 
 
-def check_finite(values: Mapping[str, float], step: int) -> None:
-    """Stop on a term that is not finite.
+def check_finite(values: Mapping[str, float], when: str) -> None:
+    """Stop on a term that is not finite; ``when`` says where in the run, for the message.
 
     Raises:
-        ObjectiveError: naming the term and the step.
+        ObjectiveError: naming the term.
     """
     for name, value in values.items():
         if not torch.isfinite(torch.tensor(value)):
             raise ObjectiveError(
-                f"the objective's term {name!r} is {value} at step {step}: lower learning_rate, "
+                f"the objective's term {name!r} is {value} {when}: lower learning_rate, "
                 "set max_grad_norm, or train in bf16 or fp32 instead of fp16"
             )
 
 
 def _gradient_norm(name: str, value: Tensor, parameters: Sequence[nn.Parameter]) -> float:
-    check_finite({name: float(value.detach())}, step=0)
+    check_finite({name: float(value.detach())}, "before the first update")
     silent = f"the objective's term {name!r} teaches the student nothing: "
     if not value.requires_grad:
         raise ObjectiveError(

@@ -50,8 +50,8 @@ def attention_divergence(
         masks: "equal" refuses sides with different masks; "intersect" takes both softmaxes over
             the keys visible to all sides.
         per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
-        impl: "auto", "reference" (dense), "blockwise" (linear memory) or "triton" (CUDA); an
-            explicit choice never falls back.
+        impl: "auto", "reference" (dense), or "blockwise" (linear memory,
+            any device); an explicit choice never falls back.
 
     Returns:
         The sum over rows and the number of rows. A row counts if ``rows`` holds it and it sees a
@@ -112,7 +112,7 @@ def score_mse(
         masks: "equal" refuses sides with different masks; "intersect" compares the keys visible
             to all sides.
         per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
-        impl: "auto", "reference" (dense), "blockwise" or "triton" (CUDA).
+        impl: "auto", "reference" or "blockwise", as for `attention_divergence`.
 
     Returns:
         The sum over visible pairs of a query and a key, and their number (weighted by the rows'
@@ -139,21 +139,13 @@ def score_mse(
 
 
 def _run(problem: Problem, per: Per, impl: Impl) -> LossSum:
-    if impl is Impl.AUTO:
-        impl = Impl.BLOCKWISE
     with torch.autocast(problem.device.type, enabled=False):
         match impl:
             case Impl.REFERENCE:
                 from .reference import reference
 
                 return reference(problem, per)
-            case Impl.BLOCKWISE:
+            case Impl.AUTO | Impl.BLOCKWISE:
                 from .blockwise import blockwise
 
                 return blockwise(problem, per)
-            case Impl.TRITON:
-                raise ValueError(
-                    f'impl="triton" needs CUDA tensors; these are on {problem.device}. '
-                    'Use impl="auto" or "blockwise"'
-                )
-    raise AssertionError(impl)

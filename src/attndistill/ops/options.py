@@ -19,7 +19,6 @@ class Impl(Option):
     AUTO = "auto"
     REFERENCE = "reference"
     BLOCKWISE = "blockwise"
-    TRITON = "triton"
 
 
 class Per(Option):

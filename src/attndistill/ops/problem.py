@@ -95,6 +95,9 @@ def prepare(
         raise ValueError("teacher must hold at least one Relation")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive; got {temperature!r}")
+    if divergence is None:  # a sink is the score of no key
+        student, *others = (replace(side, sinks=None) for side in (student, *teachers))
+        teachers = tuple(others)
     for other in teachers:
         _check_same_rows(student, other)
     device = student.query.device

@@ -56,7 +56,7 @@ class _Pass:
         self.problem = problem
         self.gradients = StudentGradients(problem.student, problem.dtype, needs)
         self.compare: Compare = comparison(math.prod(shape))
-        self.with_sinks = problem.divergence is not None and problem.student.sinks is not None
+        self.with_sinks = problem.student.sinks is not None
         counted = torch.int64 if problem.divergence is None else torch.bool
         self.seen = torch.zeros((batch, heads, queries), dtype=counted, device=problem.device)
         self.values = self.seen.new_zeros(self.seen.shape, dtype=problem.dtype)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ..evaluation import ArmRun, RunReport, compare_arms, predict
+from ..evaluation import ArmRun, RunReport, compare_arms, predict, write_report
 from .console import say
 from .measure import Distilled
 from .output import CHECKPOINTS, STUDENT, claim_output, holds_run_of, is_finished
@@ -54,7 +54,7 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
         runs, teacher=prepared.teacher_predictions, reference=arm_name(recipe)
     )
     report = replace(full, comparison=comparison)
-    report.write(recipe.output_dir)
+    write_report(report, recipe.output_dir)
     return report
 
 

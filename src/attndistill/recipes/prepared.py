@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from ..capture import attention_layers
+from ..capture import depth
 from ..errors import InputError
 from ..evaluation import Predictions, predict
 from ..matching import LayerMap, resolve_layer_map
@@ -75,7 +75,7 @@ def layer_map(recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel
     Raises:
         InputError: it does not fit them, or their attention cannot be captured.
     """
-    depths = [len(attention_layers(model)) for model in (student, teacher)]
+    depths = depth(student), depth(teacher)
     try:
         return resolve_layer_map(recipe.layer_map, *depths)
     except InputError as error:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..evaluation import RunReport
+from ..evaluation import RunReport, write_report
 from ..export import save_student
 from .console import say
 from .measure import Distilled, measure
@@ -66,6 +66,6 @@ def distil(
         notes=(resumed,) if resumed else (),
         details=details,
     )
-    distilled.report.write(folder)
+    write_report(distilled.report, folder)
     say(f"Student: {folder / STUDENT}   Report: {folder / 'report.html'}")
     return distilled

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..capture import AttentionRecord, attention_layers, capture
+from ..capture import AttentionRecord, capture, depth
+from ..capture.forward import evaluating, forward_columns, run_model, run_teacher
 from ..errors import InputError
 from ..matching import LayerMap, LayerMapSpec, resolve_layer_map
 from ..objectives import Objective, Step, TermReading, read_terms
 from ..objectives.guards import check_finite
 from .arguments import DistillationArguments
-from .forward import evaluating, forward_columns, run_model, run_teacher
 from .tallies import Tally
 
 
@@ -144,16 +144,16 @@ class DistillationTrainer(Trainer):
         self._eval_tally.clear()
         output = super().evaluation_loop(*args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
-        for name, mean in self._eval_tally.means(self.accelerator).items():
-            (output.metrics or {})[f"{prefix}_loss_{name}"] = mean
-        return output
+        means = self._eval_tally.means(self.accelerator)
+        terms = {f"{prefix}_loss_{name}": mean for name, mean in means.items()}
+        return output._replace(metrics={**(output.metrics or {}), **terms})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Trainer's log, with the mean of each term since the last one."""
         if "loss" in logs:
             sums = self._train_tally.sums(self.accelerator)
             means = {name: total / self._train_tally.steps for name, total in sums.items()}
-            check_finite(means, self.state.global_step)
+            check_finite(means, f"at step {self.state.global_step}")
             logs |= {f"loss_{name}": mean for name, mean in means.items()}
             self._train_tally.clear()
         super().log(logs, start_time)
@@ -222,4 +222,4 @@ def _layer_map(
 ) -> LayerMap:
     if not objective.needs_attention or teacher is None:
         return LayerMap(())
-    return resolve_layer_map(spec, len(attention_layers(student)), len(attention_layers(teacher)))
+    return resolve_layer_map(spec, depth(student), depth(teacher))

@@ -1,4 +1,4 @@
-"""Run one model on a batch as distillation needs it."""
+"""Call a model on a batch as distillation and its measurement need it."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..capture.architectures import base_model
+from .architectures import base_model
 
 
 def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
@@ -38,11 +38,12 @@ def forward_columns(model: nn.Module) -> frozenset[str]:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(*models: nn.Module) -> Iterator[None]:
     """Evaluation mode within the context; each module's own mode again after it."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
+    training = [module for model in models for module in model.modules() if module.training]
     try:
+        for model in models:
+            model.eval()
         yield
     finally:
         for module in training:
