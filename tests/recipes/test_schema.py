@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import yaml
 
@@ -114,6 +116,27 @@ def test_settings_are_applied_before_checking(workplace):
         ("data.train", "nowhere.csv", ["data.train", "no file 'nowhere.csv'", "looked in"]),
         ("data.train", [], ["data.train", "empty list"]),
         ("data.test", __file__, ["data.test", ".csv"]),
+        ("data.train", "", ["data.train", "no file ''"]),
+        ("data.train", "~nobody-here/a.csv", ["data.train", "no file '~nobody-here/a.csv'"]),
+        ("data.train", "long/" * 1000 + "a.csv", ["data.train", "no file"]),
+        ("teacher.model", "", ["teacher.model", "no folder ''"]),
+        ("data.columns.text", "label", ["data.columns", "one role", "label, label"]),
+        ("output_dir", "", ["output_dir", "a folder's path"]),
+        ("output_dir", "a\0b", ["output_dir", "a folder's path"]),
+        ("training.per_device_train_batch_size", 0, ["batch_size", "above 0", "0"]),
+        ("training.per_device_eval_batch_size", -1, ["batch_size", "above 0", "-1"]),
+        ("training.gradient_accumulation_steps", 0, ["above 0"]),
+        ("training.learning_rate", -1e-3, ["training.learning_rate", "above 0", "-0.001"]),
+        ("training.num_train_epochs", 0, ["training.num_train_epochs", "above 0"]),
+        ("training.max_steps", 0, ["training.max_steps", "num_train_epochs"]),
+        ("training.save_steps", 0, ["training.save_steps", "above 0"]),
+        ("training.weight_decay", -1, ["training.weight_decay", "below 0"]),
+        ("training.adam_beta2", 1.0, ["training.adam_beta2", "below 1"]),
+        ("training.dataloader_num_workers", -1, ["num_workers", "below 0"]),
+        ("training.push_to_hub", True, ["training.push_to_hub", "student/"]),
+        ("training.label_names", ["x"], ["training.label_names", "data.columns.label"]),
+        ("training.fsdp", "full_shard", ["training.fsdp", "one process"]),
+        ("teacher.train", {"seed": -1}, ["teacher.train.seed", "from 0"]),
     ],
 )
 def test_a_wrong_line_is_named(workplace, dotted, value, expected):
@@ -163,6 +186,17 @@ def test_no_is_a_strategy_and_yes_a_truth(workplace):
         ("- 1\n", ["a recipe must be a mapping"]),
         ("", ["a recipe must be a mapping"]),
         ("a: !!python/object/apply:os.system [ls]\n", ["not valid YAML"]),
+        ("seed: !!int abc\n", ["not valid YAML", "abc"]),
+        ("seed: !!bool abc\n", ["not valid YAML", "abc"]),
+        ("? [a, b]\n: 1\n", ["line 1", "a key must be one word"]),
+        ("seed: " + "[" * 3000, ["nested too deeply"]),
+        ("seed: &a [*a]\n", ["not valid YAML", "repeat without end"]),
+        (
+            "x: {a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], "
+            + ", ".join(f"{n}: &{n} [{', '.join(['*' + p] * 10)}]" for p, n in pairwise("abcdefgh"))
+            + "}\n",
+            ["not valid YAML", "100000 values"],
+        ),
     ],
 )
 def test_yaml_is_read_strictly(workplace, text, expected):
@@ -172,3 +206,16 @@ def test_yaml_is_read_strictly(workplace, text, expected):
         load_recipe(file)
     for part in expected:
         assert part in str(caught.value)
+
+
+def test_a_recipe_file_that_is_not_utf8_is_refused(workplace):
+    file = workplace.own / "utf16.yaml"
+    file.write_bytes("task: classification".encode("utf-16"))
+    with pytest.raises(InputError, match="save it as UTF-8"):
+        load_recipe(file)
+
+
+def test_a_long_wrong_value_is_shown_in_short(workplace):
+    message = refused(workplace, changed(workplace.recipe, "seed", list(range(1_000))))
+    assert message.startswith("seed must be a whole number, not [0, 1")
+    assert len(message) < 200

@@ -58,6 +58,13 @@ def test_a_student_from_a_config_is_fresh_and_keeps_the_labels():
         ({"keep_layers": [1, 0]}, "ascending"),
         ({"config": {"hiden_size": 8}}, "did you mean 'hidden_size'"),
         ({"config": {"hidden_size": 25}}, "can be built"),
+        ({"config": {"hidden_act": "nonsense"}}, "can be built.*nonsense"),
+        ({"config": {"pad_token_id": 999}}, "can be built"),
+        ({"config": {"num_hidden_layers": 0}}, "at least 1, not 0"),
+        ({"config": {"num_hidden_layers": "two"}}, "num_hidden_layers cannot be 'two'"),
+        ({"config": {"vocab_size": 5}}, "vocab_size cannot be 5"),
+        ({"config": {"num_labels": 7}}, "num_labels cannot be 7"),
+        ({"config": {"return_dict": False}}, "return_dict cannot be False"),
     ],
 )
 def test_wrong_students_are_refused(arguments, message):

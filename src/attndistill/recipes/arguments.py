@@ -13,6 +13,12 @@ from .checking import as_mapping, choose, convert, join, refuse_unknown
 ELSEWHERE = {
     "output_dir": "set output_dir at the top of the recipe, or --output-dir",
     "resume_from_checkpoint": "use --resume",
+    "push_to_hub": "push the run's student/ folder once you have seen its report",
+    "batch_eval_metrics": "a recipe's metrics are fixed",
+    "prediction_loss_only": "a recipe's metrics are fixed",
+    "label_names": "data.columns.label names the labels",
+    "fsdp": "recipes run in one process",
+    "deepspeed": "recipes run in one process",
 }
 # Spelt out in a resolved recipe, so that it does not change with Transformers' defaults.
 SPELT_OUT = (
@@ -28,6 +34,28 @@ SPELT_OUT = (
     "gradient_accumulation_steps",
     "train_sampling_strategy",
 )
+# What Transformers takes without a word, to fail once it trains or to train nothing.
+POSITIVE = (
+    "num_train_epochs",
+    "learning_rate",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "eval_accumulation_steps",
+    "logging_steps",
+    "eval_steps",
+    "save_steps",
+)
+NOT_NEGATIVE = (
+    "weight_decay",
+    "warmup_steps",
+    "max_grad_norm",
+    "adam_epsilon",
+    "eval_delay",
+    "data_seed",
+    "dataloader_num_workers",
+)
+BELOW_ONE = ("adam_beta1", "adam_beta2")
 EVALUATION_METRICS = ("loss", "accuracy")
 
 
@@ -94,7 +122,23 @@ def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
             checked[name] = choose(value, list(choices), where)
         else:
             checked[name] = convert(value, hints[name], where)
+            _check_range(name, checked[name], where)
     return checked
+
+
+def _check_range(name: str, value: Any, path: str) -> None:
+    if value is None:
+        return
+    if name in POSITIVE and value <= 0:
+        raise InputError(f"{path} must be above 0, not {value!r}")
+    if name in NOT_NEGATIVE and value < 0:
+        raise InputError(f"{path} must not be below 0, not {value!r}")
+    if name in BELOW_ONE and not 0 <= value < 1:
+        raise InputError(f"{path} must be from 0 to below 1, not {value!r}")
+    if name == "max_steps" and value != -1 and value < 1:
+        raise InputError(f"{path} must be above 0, or -1 to go by num_train_epochs, not {value!r}")
+    if name == "seed" and not 0 <= value < 2**32:
+        raise InputError(f"{path} must be from 0 to {2**32 - 1}, not {value!r}")
 
 
 def _try(settings: Mapping[str, Any], path: str) -> None:
@@ -102,4 +146,4 @@ def _try(settings: Mapping[str, Any], path: str) -> None:
     try:
         training_arguments(settings, output_dir="unused")
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import reprlib
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -11,6 +12,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from ..errors import InputError
 
 T = TypeVar("T")
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 100, 100
 TRUTH_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -47,7 +50,7 @@ def as_mapping(raw: Any, path: str) -> dict[str, Any]:
     """Insist on a mapping with text keys."""
     if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
         what = path or "a recipe"
-        raise InputError(f"{what} must be a mapping of names to values, not {raw!r}")
+        raise InputError(f"{what} must be a mapping of names to values, not {shown(raw)}")
     return dict(raw)
 
 
@@ -64,6 +67,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     lowered = {choice.casefold(): choice for choice in known}
     close = difflib.get_close_matches(name.casefold(), lowered, n=1)
     return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def shown(value: Any) -> str:
+    """A value for a message, however long it is."""
+    return SHORT.repr(value)
 
 
 def join(path: str, name: str) -> str:
@@ -91,14 +99,14 @@ def convert(value: Any, annotation: Any, path: str) -> Any:
         if converted is not _NO_FIT:
             return converted
     expected = " or ".join(_describe(option) for option in options)
-    raise InputError(f"{path} must be {expected}, not {value!r}")
+    raise InputError(f"{path} must be {expected}, not {shown(value)}")
 
 
 def choose(value: Any, choices: Sequence[str], path: str) -> str:
     """Insist on one of several words."""
     if value not in choices:
         hint = did_you_mean(str(value), choices)
-        raise InputError(f"{path} is {value!r}{hint}; choose {', '.join(choices)}")
+        raise InputError(f"{path} is {shown(value)}{hint}; choose {', '.join(choices)}")
     return str(value)
 
 

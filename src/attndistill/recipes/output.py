@@ -23,7 +23,9 @@ def check_output(recipe: Recipe) -> Path:
         InputError: it cannot be written, or holds another run or other files.
     """
     folder = Path(recipe.output_dir)
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # Path.exists raises on a name that is too long.
+    parents = (folder, *folder.absolute().parents)
+    existing = next(path for path in parents if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise _unwritable(folder, f"{existing} is not a folder that you may write to")
     if folder.is_dir() and not holds_run_of(recipe, folder):

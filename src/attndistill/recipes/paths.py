@@ -1,5 +1,6 @@
 """Where a recipe's files are: from the working directory, else from the recipe's folder."""
 
+import os
 import re
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def locate_data(source: str | list[str], folder: Path, path: str) -> str | list[
 
 def find(name: str, folder: Path) -> Path | None:
     """The absolute path of an existing file or folder, or None."""
-    given = Path(name).expanduser()
+    given = _expanded(name)
     candidates = [given] if given.is_absolute() else [given, folder / given]
-    return next((candidate.resolve() for candidate in candidates if candidate.exists()), None)
+    # Path.exists raises on a name that is too long.
+    found = (candidate.resolve() for candidate in candidates if os.path.exists(candidate))
+    return next(found, None) if name else None
 
 
 def _locate_file(name: str, folder: Path, path: str) -> str:
@@ -63,8 +66,13 @@ def _locate_file(name: str, folder: Path, path: str) -> str:
     return str(found)
 
 
+def _expanded(name: str) -> Path:
+    """The path with ``~`` written out; a user without a home stays as given."""
+    return Path(os.path.expanduser(name))
+
+
 def _looked_in(name: str, folder: Path) -> str:
-    if Path(name).expanduser().is_absolute():
+    if _expanded(name).is_absolute():
         return ""
     places = dict.fromkeys([str(Path.cwd()), str(folder.resolve())])
     return f" (looked in {' and in '.join(places)})"

@@ -64,6 +64,11 @@ class Columns:
     text_pair: str | None = None
     label: str = "label"
 
+    def __post_init__(self) -> None:
+        names = [name for name in (self.text, self.text_pair, self.label) if name is not None]
+        if len(set(names)) < len(names):
+            raise InputError(f"a column has one role, but they are {', '.join(names)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -214,6 +219,8 @@ class _Rest:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        if not self.output_dir.strip() or "\0" in self.output_dir:
+            raise InputError(f"output_dir must be a folder's path, not {self.output_dir!r}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
 

@@ -9,6 +9,8 @@ import yaml
 
 from ..errors import InputError
 
+MOST_VALUES = 100_000
+
 
 def read_yaml(path: Path) -> Any:
     """Read one YAML file.
@@ -22,8 +24,10 @@ def read_yaml(path: Path) -> Any:
         raise InputError(
             f"there is no recipe file {path}; `attndistill init` writes one"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the recipe file {path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the recipe file {path} is not UTF-8 text: save it as UTF-8") from error
+    except OSError as error:
+        raise InputError(f"cannot read the recipe file {path}: {error.strerror}") from error
     return parse_yaml(text, str(path))
 
 
@@ -34,7 +38,10 @@ def parse_yaml(text: str, source: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{source}{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise InputError(f"{source}: not valid YAML: nested too deeply") from error
+    # An explicit tag, such as !!int, on a value of another kind: PyYAML leaves Python's errors.
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{source}: not valid YAML: {error}") from error
 
 
@@ -61,6 +68,21 @@ def _with_value(raw: Any, keys: list[str], value: Any, dotted: str) -> Any:
     return {**inner, keys[0]: _with_value(inner.get(keys[0]), keys[1:], value, dotted)}
 
 
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Values in a node with its aliases written out: a few lines of them can make billions."""
+    match node:
+        case yaml.MappingNode():
+            inner = [part for pair in node.value for part in pair]
+        case yaml.SequenceNode():
+            inner = node.value
+        case _:
+            return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_VALUES  # in case it contains itself
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in inner)
+    return sizes[id(node)]
+
+
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice and reads YAML 1.2's plain scalars.
 
@@ -69,9 +91,21 @@ class _StrictLoader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
+    def construct_document(self, node: yaml.Node) -> Any:
+        if _size(node, {}) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"its aliases (*name) repeat without end, or give over {MOST_VALUES} values"
+            )
+        return super().construct_document(node)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be one word, not a list or a mapping",
+                    problem_mark=key_node.start_mark,
+                )
             key = key_node.value
             if key in seen:
                 raise yaml.MarkedYAMLError(

@@ -12,6 +12,21 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from ..capture import attention_layers
 from ..errors import InputError
 
+# What teacher and student must share for their logits and token ids to mean the same.
+TEACHERS_OWN = {
+    "architectures",
+    "dtype",
+    "id2label",
+    "label2id",
+    "model_type",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "problem_type",
+    "return_dict",
+    "vocab_size",
+}
+
 
 def build_student(
     teacher: PreTrainedModel,
@@ -102,7 +117,19 @@ def _changed_config(config: PreTrainedConfig, changes: Mapping[str, Any]) -> Pre
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise InputError(f"{type(config).__name__} has no field {name!r}{hint}")
-        setattr(config, name, value)
+        if name in TEACHERS_OWN and value != getattr(config, name, None):
+            raise InputError(
+                f"the student's {name} cannot be {value!r}: the student has the teacher's "
+                f"vocabulary, labels and outputs; leave {name} out"
+            )
+        try:
+            setattr(config, name, value)
+        except Exception as error:  # noqa: BLE001 - Transformers' checks have no common base
+            raise InputError(
+                f"{type(config).__name__}.{name} cannot be {value!r}: {_reason(error)}"
+            ) from error
+    if getattr(config, "num_hidden_layers", 1) < 1:
+        raise InputError(f"num_hidden_layers must be at least 1, not {config.num_hidden_layers}")
     return config
 
 
@@ -110,10 +137,15 @@ def _construct(teacher: PreTrainedModel, config: PreTrainedConfig) -> PreTrained
     try:
         student = type(teacher)(config)
         student.to(teacher.dtype)  # type: ignore[arg-type]
-    except (ValueError, RuntimeError, TypeError, ZeroDivisionError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the architecture trips over
         raise InputError(
-            f"no {type(teacher).__name__} can be built from this student config: {error}"
+            f"no {type(teacher).__name__} can be built from this student config: {_reason(error)}"
         ) from error
     if teacher.can_generate():
         student.generation_config = copy.deepcopy(teacher.generation_config)
     return student.train()
+
+
+def _reason(error: Exception) -> str:
+    """The error on one line, with its type: some of them say little else."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
