@@ -113,15 +113,15 @@ def _changed_config(config: PreTrainedConfig, changes: Mapping[str, Any]) -> Pre
     config = copy.deepcopy(config)
     known = {*config.to_dict(), *config.attribute_map}
     for name, value in changes.items():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InputError(f"{type(config).__name__} has no field {name!r}{hint}")
         if name in TEACHERS_OWN and value != getattr(config, name, None):
             raise InputError(
                 f"the student's {name} cannot be {value!r}: the student has the teacher's "
                 f"vocabulary, labels and outputs; leave {name} out"
             )
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"{type(config).__name__} has no field {name!r}{hint}")
         try:
             setattr(config, name, value)
         except Exception as error:  # noqa: BLE001 - Transformers' checks have no common base
