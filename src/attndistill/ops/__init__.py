@@ -3,7 +3,8 @@
 Imports torch only; knows no models.
 """
 
-from .api import attention_divergence, score_mse
+from .api import attention_divergence, choose_impl, score_mse
+from .choice import Choice
 from .divergences import Divergence
 from .loss_sum import LossSum
 from .mask import AttentionMask
@@ -12,6 +13,7 @@ from .relation import Relation
 
 __all__ = [
     "AttentionMask",
+    "Choice",
     "Divergence",
     "Impl",
     "LossSum",
@@ -19,5 +21,6 @@ __all__ = [
     "Per",
     "Relation",
     "attention_divergence",
+    "choose_impl",
     "score_mse",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .choice import Choice, choose, triton_unsupported
 from .divergences import Divergence
 from .loss_sum import LossSum
 from .options import Impl, Masks, Per
@@ -50,8 +51,8 @@ def attention_divergence(
         masks: "equal" refuses sides with different masks; "intersect" takes both softmaxes over
             the keys visible to all sides.
         per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
-        impl: "auto", "reference" (dense), or "blockwise" (linear memory,
-            any device); an explicit choice never falls back.
+        impl: "auto", "reference" (dense), "blockwise" (linear memory, any device) or "triton"
+            (CUDA); an explicit choice never falls back. `choose_impl` tells what "auto" picks.
 
     Returns:
         The sum over rows and the number of rows. A row counts if ``rows`` holds it and it sees a
@@ -59,8 +60,8 @@ def attention_divergence(
         by the reference.
 
     Raises:
-        ValueError: if the sides do not fit together, their masks differ, only one has sinks, or
-            an option is unknown.
+        ValueError: if the sides do not fit together, their masks differ, only one has sinks, an
+            option is unknown, or the backend named cannot do this.
 
     Example:
         The mean divergence equals the dense
@@ -138,14 +139,52 @@ def score_mse(
     return _run(problem, Per(per), Impl(impl))
 
 
+def choose_impl(
+    student: Relation,
+    teacher: Relation | Sequence[Relation],
+    *,
+    kind: Divergence | str = Divergence.KL,
+    masks: Masks | str = Masks.EQUAL,
+) -> Choice:
+    """Tells which backend `attention_divergence` picks for ``impl="auto"``, and why.
+
+    Returns:
+        The pair (impl, reason).
+
+    Raises:
+        ValueError: as for `attention_divergence`.
+    """
+    problem = prepare(
+        student,
+        teacher,
+        rows=None,
+        divergence=Divergence(kind),
+        temperature=1.0,
+        masks=Masks(masks),
+    )
+    return choose(problem)
+
+
 def _run(problem: Problem, per: Per, impl: Impl) -> LossSum:
+    if impl is Impl.AUTO:
+        impl = choose(problem).impl
     with torch.autocast(problem.device.type, enabled=False):
         match impl:
             case Impl.REFERENCE:
                 from .reference import reference
 
                 return reference(problem, per)
-            case Impl.AUTO | Impl.BLOCKWISE:
+            case Impl.BLOCKWISE:
                 from .blockwise import blockwise
 
                 return blockwise(problem, per)
+            case Impl.TRITON:
+                against = triton_unsupported(problem)
+                if against is not None:
+                    raise ValueError(
+                        f'impl="triton" cannot do this: {against}. Set impl="auto" or "blockwise"'
+                    )
+                from .kernels import triton_divergence
+
+                return triton_divergence(problem, per)
+        raise AssertionError(impl)

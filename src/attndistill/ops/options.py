@@ -19,6 +19,7 @@ class Impl(Option):
     AUTO = "auto"
     REFERENCE = "reference"
     BLOCKWISE = "blockwise"
+    TRITON = "triton"
 
 
 class Per(Option):

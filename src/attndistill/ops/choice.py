@@ -1,0 +1,63 @@
+"""Which backend suits a comparison."""
+
+import importlib.util
+import os
+from typing import NamedTuple
+
+import torch
+
+from .options import Impl
+from .problem import Problem
+
+# Wider heads do not fit a tile of both sides.
+MAX_TRITON_WIDTH = 256
+
+
+class Choice(NamedTuple):
+    """A backend and why it was chosen."""
+
+    impl: Impl
+    reason: str
+
+
+def choose(problem: Problem) -> Choice:
+    """Returns what ``impl="auto"`` picks."""
+    against = triton_unsupported(problem)
+    if against is None and problem.device.type == "cuda":
+        return Choice(Impl.TRITON, "a CUDA device, and a comparison that its kernels cover")
+    if against is None:
+        against = "the interpreter is for tests"
+    return Choice(Impl.BLOCKWISE, f"not triton: {against}")
+
+
+def triton_unsupported(problem: Problem) -> str | None:
+    """Returns why the Triton kernels cannot do this comparison; None if they can."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    sides = problem.relations
+    dtypes = {side.query.dtype for side in sides}
+    widths = {teacher.query.shape for teacher in problem.teachers}
+    if problem.device.type != "cuda" and not interpreted:
+        return f"the tensors are on {problem.device.type}, not on a CUDA device"
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    if problem.divergence is None:
+        return "raw scores are compared in linear time without kernels"
+    if torch.float64 in dtypes:
+        return "the kernels have no float64"
+    if interpreted and torch.bfloat16 in dtypes:
+        return "Triton's interpreter computes bfloat16 products wrongly"
+    if any(side.bias is not None for side in sides):
+        return "a bias is given"
+    if any(side.softcap is not None for side in sides):
+        return "a softcap is given"
+    if any(side.sinks is not None for side in sides):
+        return "sinks are given"
+    if any(mask.visible is not None for mask in problem.masks):
+        return "the mask has an index function or a dense part"
+    if sum(mask.query_segments is not None for mask in problem.masks) > 1:
+        return "two masks have segments"
+    if len(widths) > 1 or len({(t.scale, t.group) for t in problem.teachers}) > 1:
+        return "the averaged teachers differ in shape or scale"
+    if max(side.query.shape[-1] for side in sides) > MAX_TRITON_WIDTH:
+        return f"a head is wider than {MAX_TRITON_WIDTH}"
+    return None

