@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "attndistill"
 ROOMS = [
     "cli",
+    "bench",
     "recipes",
     "evaluation",
     "export",

@@ -30,6 +30,24 @@ OutputDir = Annotated[
     str | None, typer.Option("--output-dir", help="The run's folder, in place of the recipe's.")
 ]
 
+bench = typer.Typer(
+    help="Time and memory of the losses and of training steps, beside their rivals.",
+    no_args_is_help=True,
+)
+app.add_typer(bench, name="bench")
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda; by default the GPU if there is one.")
+]
+Quick = Annotated[bool, typer.Option("--quick", help="A few small cases, in under 5 minutes.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="CONTENDER", help="Measure this one; repeatable."),
+]
+Output = Annotated[Path | None, typer.Option("--output", help="The CSV file to write.")]
+Commit = Annotated[
+    str | None, typer.Option(help="Recorded in the CSV; by default that of the source tree.")
+]
+
 
 class _Interrupted(Exception):
     """Ctrl-C within a command; carries how to go on."""
@@ -161,6 +179,49 @@ def report(
     from .evaluation import RunReport, print_report
 
     print_report(*[RunReport.read(folder) for folder in run_dirs])
+
+
+@bench.command()
+@_resumable("the CSV holds the cases measured so far")
+def ops(
+    device: Device = None,
+    quick: Quick = False,
+    only: Only = None,
+    output: Output = None,
+    commit: Commit = None,
+) -> None:
+    """A loss with its gradients: ours, dense autograd, torch.compile of it, TextBrewer."""
+    _bench("ops", device, quick, only, output, commit)
+
+
+@bench.command()
+@_resumable("the CSV holds the cases measured so far")
+def step(
+    device: Device = None,
+    quick: Quick = False,
+    only: Only = None,
+    output: Output = None,
+    commit: Commit = None,
+) -> None:
+    """Training steps: logits only, with attention, and the textbook's output_attentions."""
+    _bench("step", device, quick, only, output, commit)
+
+
+def _bench(
+    benchmark: str,
+    device: str | None,
+    quick: bool,
+    only: list[str] | None,
+    output: Path | None,
+    commit: str | None,
+) -> None:
+    from .bench.commands import bench as measure
+
+    complete = measure(
+        benchmark, device=device, quick=quick, only=only or (), output=output, commit=commit
+    )
+    if not complete:
+        raise typer.Exit(FAILED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,95 @@
+"""Measurements as tables: rows of text, printed here and written into the docs elsewhere."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from .measurement import MEMORY, TIME, Measurement
+from .results import Results
+from .targets import targets_of
+
+COLUMNS = (
+    "loss",
+    "dtype",
+    "B×H×N×D",
+    "contender",
+    "ms (quartiles)",
+    "ratio",
+    "MiB",
+    "ratio",
+    "TFLOP/s",
+)
+TARGET_COLUMNS = ("target", "limit", "measured", "")
+BASELINES = {"ops": "dense", "step": "logits-only"}
+SHORT_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+
+def case_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, ...]]:
+    """One row of text for each case and contender, see `COLUMNS`.
+
+    Ratios are to the dense formulation (ops) or to the step with logits alone: how many times as
+    long, or as much memory.
+    """
+    for case in _cases(rows):
+        of_case = [row for row in rows if _case(row) == case]
+        results, baseline = Results(of_case), BASELINES[of_case[0].benchmark]
+        for name in dict.fromkeys(row.contender for row in of_case):
+            first = next(row for row in of_case if row.contender == name)
+            timed = next((r for r in of_case if (r.contender, r.what) == (name, TIME)), None)
+            memory = results.median(name, {}, MEMORY)
+            yield (
+                f"{first.kind} causal" if first.causal else first.kind,
+                SHORT_DTYPES.get(first.dtype, first.dtype),
+                f"{first.batch}×{first.heads}×{first.length}×{first.head_dim}",
+                name,
+                f"{timed.median:.4g} ({timed.q25:.4g}–{timed.q75:.4g})" if timed else "",
+                _number(results.ratio(name, baseline, {}, TIME), ".2f"),
+                "" if memory is None else f"{memory:,.0f}",
+                _number(results.ratio(name, baseline, {}, MEMORY), ".2f"),
+                _number(timed.tflops if timed else None, ".3g"),
+            )
+
+
+def target_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, str, str, str]]:
+    """One row of text for each target, see `TARGET_COLUMNS`."""
+    results = Results(rows)
+    for target in targets_of(rows):
+        ratio, verdict = target.verdict(results)
+        limit = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
+        yield target.claim, limit, _number(ratio, ".3g"), verdict
+
+
+def print_tables(rows: Sequence[Measurement], console: Console | None = None) -> None:
+    """Print all cases and the targets.
+
+    Args:
+        rows: of one run.
+        console: where to; standard output by default.
+    """
+    console = console or Console(highlight=False)
+    cases = Table(*COLUMNS, title="Forward and backward" if _is_ops(rows) else "Training steps")
+    for cells in case_rows(rows):
+        cases.add_row(*cells)
+    targets = Table(*TARGET_COLUMNS, title="Targets")
+    for texts in target_rows(rows):
+        targets.add_row(*texts, style="red" if texts[-1] == "missed" else "")
+    console.print(cases, targets)
+    if rows:
+        console.print(f"{rows[0].device}; torch {rows[0].torch}; commit {rows[0].commit}")
+
+
+def _is_ops(rows: Sequence[Measurement]) -> bool:
+    return bool(rows) and rows[0].benchmark == "ops"
+
+
+def _cases(rows: Sequence[Measurement]) -> list[tuple[object, ...]]:
+    return list(dict.fromkeys(_case(row) for row in rows))
+
+
+def _case(row: Measurement) -> tuple[object, ...]:
+    return (row.kind, row.causal, row.dtype, row.batch, row.heads, row.length, row.head_dim)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
