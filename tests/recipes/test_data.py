@@ -74,6 +74,61 @@ def test_a_saved_data_set_brings_its_own_splits(tmp_path):
     assert "no split 'validation'" in message
 
 
+def test_a_data_set_with_several_configurations_takes_a_name(tmp_path):
+    folder = tmp_path / "films"
+    for name, count in (("short", 2), ("long", 6)):
+        (folder / name).mkdir(parents=True)
+        write_csv(folder / name / "train.csv", sentences(count, seed=0))
+        write_csv(folder / name / "test.csv", sentences(count, seed=1))
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n"
+        "- {config_name: short, data_dir: short}\n- {config_name: long, data_dir: long}\n---\n"
+    )
+    read = read_tables(config(folder, name="long"))
+    assert {split: len(table) for split, table in read.items()} == {"train": 6, "test": 6}
+    message = refused(read_tables, config(folder))
+    assert "data.name picks" in message
+    assert "'short'" in message
+    assert "'medium'" in refused(read_tables, config(folder, name="medium"))
+
+
+def test_odd_forms_of_files_are_read(tmp_path):
+    rows = list(sentences(4, seed=0))
+    comma = write_csv(tmp_path / "comma.csv", rows).read_text()
+    for name, content in {
+        "semicolon.csv": comma.replace(",", ";").encode(),
+        "tab.csv": comma.replace(",", "\t").encode(),
+        "mark.csv": b"\xef\xbb\xbf" + comma.encode(),
+        "mac.csv": comma.replace("\r\n", "\r").encode(),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        read = read_tables(config(tmp_path / name))["train"]
+        assert read.texts == [row["review"] for row in rows], name
+    lines = tmp_path / "separator.jsonl"
+    lines.write_text('{"label": 1}\n{"review": "a\u2028b", "label": 0}\n', encoding="utf-8")
+    assert "data row 1" in refused(read_tables, config(lines))
+    lines.write_text('{"review": "a\u2028b", "label": 0}\n', encoding="utf-8")
+    assert read_tables(config(lines))["train"].texts == ["a\u2028b"]
+
+
+def test_labels_are_numbers_only_where_all_of_them_are(tmp_path):
+    def labels(train, test):
+        files = {
+            split: str(write_csv(tmp_path / f"{split}.csv", [{"review": "a", "label": label}]))
+            for split, label in (("train", train), ("test", test))
+        }
+        return [table.labels for table in read_tables(config(**files)).values()]
+
+    assert labels("1", "2.0") == [[1], [2]]
+    assert labels("1", "n/a") == [["1"], ["n/a"]]
+    assert labels("1_0", "1e3") == [["1_0"], ["1e3"]]
+    ints = write_json_lines(tmp_path / "ints.jsonl", [{"review": "b", "label": 0}])
+    text = write_csv(tmp_path / "text.csv", [{"review": "a", "label": "1"}])
+    assert "go together" in refused(
+        read_tables, DataConfig(train=[str(text), str(ints)], columns=COLUMNS)
+    )
+
+
 def test_csv_text_stays_as_it_is(tmp_path):
     rows = [{"review": text, "label": "1"} for text in ("NA", "null", "007", 'a "b", c\nd')]
     read = read_tables(config(write_csv(tmp_path / "a.csv", rows)))["train"]
@@ -110,6 +165,15 @@ def test_an_unreadable_file_is_named(tmp_path):
     broken = tmp_path / "a.jsonl"
     broken.write_text('{"review": "a", "label": 0}\n{"review": \n')
     assert "line 2" in refused(read_tables, config(broken))
+    item = write_json_lines(tmp_path / "item.json", [[{"review": "a", "label": 0}, 3]])
+    assert "item 2: expected a JSON object, not 3" in refused(read_tables, config(item))
+    mixed = write_json_lines(tmp_path / "mixed.jsonl", [{"label": 1}, {"label": "bad"}])
+    assert "column 'label'" in refused(read_tables, config(mixed))
+    twice = tmp_path / "twice.csv"
+    twice.write_text("review,label,review\na,b,c\n")
+    assert "names the column 'review' twice" in refused(read_tables, config(twice))
+    (tmp_path / "utf16.csv").write_bytes("review,label\na,1\n".encode("utf-16"))
+    assert "save it as UTF-8" in refused(read_tables, config(tmp_path / "utf16.csv"))
     ragged = tmp_path / "a.csv"
     ragged.write_text("review,label\na,b,c\n")
     assert "line 2: more fields" in refused(read_tables, config(ragged))
@@ -117,7 +181,7 @@ def test_an_unreadable_file_is_named(tmp_path):
     assert "cannot read" in refused(read_tables, config(tmp_path / "a.parquet"))
     (tmp_path / "folder").mkdir()
     assert "not written by save_to_disk" in refused(read_tables, config(tmp_path / "folder"))
-    assert "hub data set" in refused(read_tables, config("no-such/data-set"))
+    assert "finds no data set" in refused(read_tables, config("no-such/data-set"))
 
 
 def test_missing_splits_are_cut_the_same_way_every_time(tmp_path):

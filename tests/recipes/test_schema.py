@@ -121,6 +121,7 @@ def test_settings_are_applied_before_checking(workplace):
         ("data.train", "long/" * 1000 + "a.csv", ["data.train", "no file"]),
         ("teacher.model", "", ["teacher.model", "no folder ''"]),
         ("data.columns.text", "label", ["data.columns", "one role", "label, label"]),
+        ("data.name", "sst2", ["data.name", "data.train is a file", "'sst2'"]),
         ("output_dir", "", ["output_dir", "a folder's path"]),
         ("output_dir", "a\0b", ["output_dir", "a folder's path"]),
         ("training.per_device_train_batch_size", 0, ["batch_size", "above 0", "0"]),

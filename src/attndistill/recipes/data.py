@@ -114,7 +114,7 @@ def _cut(table: Table, rows: int, split: str) -> tuple[Table, Table]:
     """Set rows aside, with the classes in proportion where each has enough rows."""
     if len(table) < FEWEST_ROWS_TO_CUT:
         raise InputError(
-            f"{table.source} has {len(table)} rows, too few to cut a {split} split from "
+            f"{table.source} has {len(table)} rows left, too few to cut a {split} split from "
             f"(at least {FEWEST_ROWS_TO_CUT}): give data.{split}"
         )
     everything = np.arange(len(table))

@@ -76,10 +76,11 @@ class DataConfig:
 
     Attributes:
         train: one or more CSV, TSV, JSON lines or Parquet files, a folder written by
-            ``save_to_disk``, or a name on the data set hub.
+            ``save_to_disk``, or what ``load_dataset`` takes: a folder or a name on the hub.
         validation: likewise; where absent, the source's own split of this name or a tenth of
             the training rows.
         test: likewise.
+        name: the configuration of a data set that has several, such as ``sst2`` of ``glue``.
         columns: which column is what.
         max_length: tokens at which a text is cut off.
     """
@@ -87,6 +88,7 @@ class DataConfig:
     train: str | list[str]
     validation: str | list[str] | None = None
     test: str | list[str] | None = None
+    name: str | None = None
     columns: Columns = Columns()
     max_length: int = 128
 
@@ -284,6 +286,12 @@ def _located(data: DataConfig, folder: Path) -> DataConfig:
         for name in ("train", "validation", "test")
         if (source := getattr(data, name)) is not None
     }
+    train = located["train"]
+    if data.name is not None and (isinstance(train, list) or Path(train).is_file()):
+        raise InputError(
+            f"data.name picks a configuration of a data set, but data.train is a file: "
+            f"remove data.name ({data.name!r})"
+        )
     return replace(data, **located)
 
 

@@ -2,8 +2,9 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from datasets import (
 )
 
 from ..errors import InputError
-from .checking import did_you_mean
+from .checking import did_you_mean, shown
 from .schema import Columns, DataConfig
 
 SPLITS = ("train", "validation", "test")
+SAVED_TO_DISK = ("state.json", "dataset_dict.json")
+WHOLE_NUMBER = re.compile(r"\s*[-+]?[0-9]+(\.0*)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,18 +67,18 @@ def read_tables(data: DataConfig) -> dict[str, Table]:
     tables = {}
     for split in SPLITS:
         source = getattr(data, split)
-        dataset = _own_split(data, split) if source is None else _read(source, split)
+        dataset = _own_split(data, split) if source is None else _read(source, data.name, split)
         if dataset is not None:
             tables[split] = _table(dataset, data.columns, f"data.{split}")
-    return tables
+    return _numbered(tables)
 
 
-def _read(source: str | list[str], split: str) -> Dataset:
+def _read(source: str | list[str], name: str | None, split: str) -> Dataset:
     if isinstance(source, list):
-        return concatenate_datasets([_read_file(Path(name)) for name in source])
+        return _concatenated([_read_file(Path(file)) for file in source], f"data.{split}")
     if Path(source).is_file():
         return _read_file(Path(source))
-    named = _read_named(source, f"data.{split}")
+    named = _read_named(source, name, f"data.{split}")
     if isinstance(named, Dataset):
         return named
     if split not in named:
@@ -89,45 +92,76 @@ def _own_split(data: DataConfig, split: str) -> Dataset | None:
     """The split of this name that comes with the training data, if any."""
     if isinstance(data.train, list) or Path(data.train).is_file():
         return None
-    named = _read_named(data.train, "data.train")
+    named = _read_named(data.train, data.name, "data.train")
     return named.get(split) if isinstance(named, DatasetDict) else None
 
 
-def _read_named(source: str, path: str) -> Dataset | DatasetDict:
+def _concatenated(parts: list[Dataset], path: str) -> Dataset:
     try:
-        return load_from_disk(source) if Path(source).is_dir() else load_dataset(source)
+        return concatenate_datasets(parts)
+    except ValueError as error:
+        raise InputError(f"{path}: its files do not go together: {error}") from error
+
+
+def _read_named(source: str, name: str | None, path: str) -> Dataset | DatasetDict:
+    """A folder of ``save_to_disk``, or what ``load_dataset`` makes of a folder or hub name."""
+    saved = any(Path(source, file).is_file() for file in SAVED_TO_DISK)
+    try:
+        return load_from_disk(source) if saved else load_dataset(source, name)
     except Exception as error:  # noqa: BLE001 - the hub's errors have no common base
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"{path}: {source!r} is neither a file nor a folder written by save_to_disk, and "
-            f"loading it as a hub data set failed: {reason[0]}"
-            if not Path(source).is_dir()
-            else f"{path}: the folder {source!r} was not written by save_to_disk: {reason[0]}"
-        ) from error
+        what = (
+            f"the folder {source!r} was not written by save_to_disk, and load_dataset cannot read"
+            if Path(source).is_dir()
+            else f"{source!r} is neither a file nor a folder, and load_dataset finds no data set in"
+        )
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        hint = "" if name else " (data.name picks one of a data set's configurations)"
+        raise InputError(f"{path}: {what} it{hint}: {reason}") from error
 
 
 def _read_file(file: Path) -> Dataset:
     try:
         match file.suffix.lower():
             case ".csv" | ".tsv":
-                return Dataset.from_list(list(_read_csv(file)))
+                return _of_rows(list(_read_csv(file)))
             case ".parquet":
                 import pyarrow.parquet
 
                 return Dataset(pyarrow.parquet.read_table(file))
             case _:
-                return Dataset.from_list(_read_json(file))
+                return _of_rows(_read_json(file))
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - csv, json, pyarrow and codecs, each with its own
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from error
+    except Exception as error:  # noqa: BLE001 - csv, json and pyarrow, each with its own
         raise InputError(f"cannot read {file}: {error}") from error
+
+
+def _of_rows(rows: list[dict[str, Any]]) -> Dataset:
+    """The rows as a data set: with every column, also one that the first row lacks."""
+    columns: dict[str, list[Any]] = {name: [] for row in rows for name in row}
+    for name, values in columns.items():
+        values += [row.get(name) for row in rows]
+        try:
+            Dataset.from_dict({name: values})
+        except Exception as error:  # noqa: BLE001 - pyarrow's errors have no common base
+            raise ValueError(f"column {name!r}: {error}") from error
+    return Dataset.from_dict(columns)
 
 
 def _read_csv(file: Path) -> Iterator[dict[str, Any]]:
     """Rows as text: no guessed types, so that "NA" and "007" stay what they are."""
     csv.field_size_limit(2**31 - 1)
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
+        delimiter = _delimiter(file, lines.readline())
+        lines.seek(0)
+        reader = csv.DictReader(lines, delimiter=delimiter)
+        names = reader.fieldnames or []
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise InputError(f"{file}: its header names the column {twice[0]!r} twice")
         for row in reader:
             if None in row:
                 raise InputError(
@@ -137,22 +171,32 @@ def _read_csv(file: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def _delimiter(file: Path, header: str) -> str:
+    """Spreadsheets of many countries write CSV with semicolons."""
+    marks = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
+    return next((mark for mark in marks if mark in header), marks[0])
+
+
 def _read_json(file: Path) -> list[dict[str, Any]]:
+    """Rows of JSON lines, or of one JSON array of objects."""
     text = file.read_text(encoding="utf-8-sig")
     if text.lstrip().startswith("["):
-        return json.loads(text)
-    rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file}, line {number}: not a JSON object: {error}") from error
+        numbered = [(f"item {n}", item) for n, item in enumerate(json.loads(text), start=1)]
+    else:
+        # Not splitlines: U+2028 and its like may stand inside a JSON string.
+        lines = enumerate(text.split("\n"), start=1)
+        numbered = [(f"line {n}", _parsed(line, file, n)) for n, line in lines if line.strip()]
+    for place, row in numbered:
         if not isinstance(row, dict):
-            raise InputError(f"{file}, line {number}: expected a JSON object, not {row!r}")
-        rows.append(row)
-    return rows
+            raise InputError(f"{file}, {place}: expected a JSON object, not {shown(row)}")
+    return [row for _, row in numbered]
+
+
+def _parsed(line: str, file: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{file}, line {number}: not a JSON object: {error}") from error
 
 
 def _table(dataset: Dataset, columns: Columns, path: str) -> Table:
@@ -200,9 +244,8 @@ def _labels(values: Any, column: str, path: str) -> list[int | str]:
         raise InputError(
             f"{path}: column {column!r} has no label in {_rows(missing)}; fill or remove those rows"
         )
-    numbers = [number for value in values if (number := _whole_number(value)) is not None]
-    if len(numbers) == len(values):
-        return list(numbers)
+    if all(_whole_number(value) is not None for value in values):
+        return values
     wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
     if wrong:
         raise InputError(
@@ -212,8 +255,20 @@ def _labels(values: Any, column: str, path: str) -> list[int | str]:
     return values
 
 
+def _numbered(tables: dict[str, Table]) -> dict[str, Table]:
+    """Labels as numbers where they are numbers in every split: "1" and "n/a" are two names."""
+    numbers: dict[str, list[Any]] = {
+        split: [_whole_number(label) for label in table.labels] for split, table in tables.items()
+    }
+    if any(None in found for found in numbers.values()):
+        return tables
+    return {split: replace(table, labels=numbers[split]) for split, table in tables.items()}
+
+
 def _whole_number(value: Any) -> int | None:
     """The label as a number where it is one, also in a CSV file or stored as a float."""
+    if isinstance(value, str) and not WHOLE_NUMBER.fullmatch(value):
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):
