@@ -61,6 +61,7 @@ def test_a_student_from_a_config_is_fresh_and_keeps_the_labels():
         ({"config": {"hidden_act": "nonsense"}}, "can be built.*nonsense"),
         ({"config": {"pad_token_id": 999}}, "can be built"),
         ({"config": {"num_hidden_layers": 0}}, "at least 1, not 0"),
+        ({"config": {"num_attention_heads": 7}}, "not a multiple of num_attention_heads 7"),
         ({"config": {"num_hidden_layers": "two"}}, "num_hidden_layers cannot be 'two'"),
         ({"config": {"vocab_size": 5}}, "vocab_size cannot be 5"),
         ({"config": {"num_labels": 7}}, "num_labels cannot be 7"),
@@ -70,3 +71,29 @@ def test_a_student_from_a_config_is_fresh_and_keeps_the_labels():
 def test_wrong_students_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         build_student(make_bert(), **arguments)
+
+
+def test_a_shallower_student_has_the_types_of_the_first_layers(tmp_path):
+    teacher = make_encoder("modernbert")
+    student = build_student(teacher, config={"num_hidden_layers": 2})
+    assert student.config.layer_types == teacher.config.layer_types[:2]
+    student.save_pretrained(tmp_path)
+    again = type(student).from_pretrained(tmp_path).eval()
+    batch = make_batch([7, 4])
+    with torch.no_grad():
+        assert torch.equal(again(**batch).logits, student.eval()(**batch).logits)
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "message"),
+    [
+        ("modernbert", {"keep_layers": [1, 2]}, "keep layer 0 too"),
+        ("modernbert", {"config": {"num_hidden_layers": 5}}, "names 3 layers.*is 5"),
+        ("modernbert", {"config": {"layer_types": ["full_attention"]}}, "names 1 layers.*is 3"),
+        ("electra", {"config": {"hidden_size": 25}}, "not a multiple"),
+        ("distilbert", {"config": {"num_hidden_layers": "two"}}, "at least 1, not 'two'"),
+    ],
+)
+def test_what_an_architecture_cannot_do_is_refused(family, arguments, message):
+    with pytest.raises(InputError, match=message):
+        build_student(make_encoder(family), **arguments)

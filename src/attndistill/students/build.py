@@ -73,7 +73,14 @@ def _shallower(teacher: PreTrainedModel, keep: list[int]) -> PreTrainedModel:
         config.layer_types = [config.layer_types[layer] for layer in keep]
     with torch.random.fork_rng(devices=[]):
         student = _construct(teacher, config)
-    student.load_state_dict(_kept_weights(teacher.state_dict(), prefix, keep))
+    try:
+        student.load_state_dict(_kept_weights(teacher.state_dict(), prefix, keep))
+    except RuntimeError as error:
+        # ModernBERT's first layer has no norm before its attention: another cannot take its place.
+        raise InputError(
+            f"the layers {keep} of {type(teacher).__name__} do not fit where the student has them; "
+            f"keep layer 0 too, or build the student from a config ({_reason(error)})"
+        ) from error
     return student
 
 
@@ -128,9 +135,33 @@ def _changed_config(config: PreTrainedConfig, changes: Mapping[str, Any]) -> Pre
             raise InputError(
                 f"{type(config).__name__}.{name} cannot be {value!r}: {_reason(error)}"
             ) from error
-    if getattr(config, "num_hidden_layers", 1) < 1:
-        raise InputError(f"num_hidden_layers must be at least 1, not {config.num_hidden_layers}")
+    _check_depth(config, types_given="layer_types" in changes)
+    _check_head_width(config)
     return config
+
+
+def _check_depth(config: PreTrainedConfig, *, types_given: bool) -> None:
+    """Refuse an impossible number of layers; a shallower student has the first layers' types."""
+    depth = getattr(config, "num_hidden_layers", 1)
+    if type(depth) is not int or depth < 1:
+        raise InputError(f"num_hidden_layers must be at least 1, not {depth!r}")
+    types = getattr(config, "layer_types", None)
+    if types and (types_given or len(types) < depth) and len(types) != depth:
+        raise InputError(
+            f"layer_types names {len(types)} layers, but num_hidden_layers is {depth}: give "
+            "layer_types with one type per layer"
+        )
+    if types:
+        config.layer_types = types[:depth]
+
+
+def _check_head_width(config: PreTrainedConfig) -> None:
+    width, heads = (getattr(config, name, None) for name in ("hidden_size", "num_attention_heads"))
+    if width and heads and not getattr(config, "head_dim", None) and width % heads:
+        raise InputError(
+            f"hidden_size {width} is not a multiple of num_attention_heads {heads}, so no student "
+            "can be built from this config: change one of them"
+        )
 
 
 def _construct(teacher: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
