@@ -30,9 +30,9 @@ def rows_of(run: Path) -> list[dict[str, object]]:
         {
             "arm": name,
             "seed": seed,
-            "accuracy": round(model["quality"]["accuracy"]["value"], 4),
-            "low": round(model["quality"]["accuracy"]["low"], 4),
-            "high": round(model["quality"]["accuracy"]["high"], 4),
+            "accuracy": round(accuracy(model)["value"], 4),
+            "low": round(accuracy(model)["low"], 4),
+            "high": round(accuracy(model)["high"], 4),
             "layer_flops": costs["flops"]["layers"],
             "latency_batch1_ms": round(costs["latency"][0]["median_ms"], 2),
             "latency_batch32_ms": round(costs["latency"][1]["median_ms"], 2),
@@ -40,6 +40,11 @@ def rows_of(run: Path) -> list[dict[str, object]]:
         }
         for name, seed, model, costs in models
     ]
+
+
+def accuracy(model: dict) -> dict[str, float]:
+    """Value and 95 % interval."""
+    return model["quality"]["metrics"]["accuracy"]["interval"]
 
 
 def draw(rows: list[dict[str, str]]) -> None:

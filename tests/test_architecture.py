@@ -12,6 +12,7 @@ ROOMS = [
     "cli",
     "bench",
     "recipes",
+    "tasks",
     "evaluation",
     "export",
     "training",

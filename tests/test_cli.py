@@ -139,8 +139,8 @@ def test_the_starter_runs_on_the_users_files(capsys, workplace):
     assert not (workplace.own / "run").exists()
     assert main(arguments) == 2
     assert "is not overwritten" in only_error(capsys)
-    assert main(["init", str(workplace.own / "new.yaml"), "--task", "summarization"]) == 2
-    assert "what works: classification" in only_error(capsys)
+    assert main(["init", str(workplace.own / "new.yaml"), "--task", "translation"]) == 2
+    assert "choose classification" in only_error(capsys)
 
 
 def test_an_output_folder_with_something_else_is_left_alone(capsys, workplace):

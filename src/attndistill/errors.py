@@ -1,4 +1,12 @@
-"""The one exception for what a user can put right."""
+"""The one exception for what a user can put right, and what its messages are made of."""
+
+import difflib
+import reprlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 100, 100
 
 
 class InputError(ValueError):
@@ -10,3 +18,22 @@ class InputError(ValueError):
 
 class ObjectiveError(RuntimeError):
     """A term of the objective teaches nothing or is not finite: the run stops, naming the term."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean …?`` or nothing."""
+    lowered = {choice.casefold(): choice for choice in known}
+    close = difflib.get_close_matches(name.casefold(), lowered, n=1)
+    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def shown(value: Any) -> str:
+    """A value for a message, however long it is."""
+    return SHORT.repr(value)
+
+
+def data_rows(rows: Sequence[int]) -> str:
+    """Row numbers for a message, counted from 1 without the header: "data rows 3, 17"."""
+    numbers = ", ".join(str(row + 1) for row in rows[:5])
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return f"data {'row' if len(rows) == 1 else 'rows'} {numbers}{more}"

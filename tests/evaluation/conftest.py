@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from evaluation.examples import LAYER_MAP
 from tiny import make_bert
@@ -17,12 +18,13 @@ from attndistill.evaluation import (
     RunReport,
     SplitSection,
     TrainingSection,
+    assess_classes,
     attention_fidelity,
-    classification_quality,
     compare_arms,
     detect_environment,
     measure_costs,
     predict,
+    quality_of,
     sample_attention,
 )
 from attndistill.objectives import TermReading
@@ -62,7 +64,7 @@ def collator(tokenizer):
 @pytest.fixture(scope="session")
 def dataset(texts, tokenizer):
     labels = [index % 2 for index in range(len(texts))]
-    return Dataset.from_dict({**tokenizer(texts), "labels": labels, "text": texts})
+    return Dataset.from_dict({**tokenizer(texts), "labels": labels})
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +80,10 @@ def student():
 @pytest.fixture(scope="session")
 def report(teacher, student, dataset, collator, tokenizer, texts):
     """A report with everything in it, of models that were not trained."""
-    of_teacher, of_student = (predict(m, dataset, collator) for m in (teacher, student))
+    labels = np.array(dataset["labels"])
+    of_teacher, of_student = (
+        assess_classes(predict(m, dataset, collator), labels) for m in (teacher, student)
+    )
     models = {"teacher": teacher, "student": student}
     costs = measure_costs(models, dataset, collator, batch_sizes=(1, 4), seconds=0.05)
     runs = [
@@ -87,10 +92,11 @@ def report(teacher, student, dataset, collator, tokenizer, texts):
             seed=3,
             terms=tuple(name.split("+")),
             training_seconds=71.0,
-            predictions=predictions,
+            assessed=assessed,
         )
-        for name, predictions in (("task", of_teacher), ("task+attention", of_student))
+        for name, assessed in (("task", of_teacher), ("task+attention", of_student))
     ]
+    encoded = {name: torch.tensor([ids]) for name, ids in tokenizer(texts[0]).items()}
     return RunReport(
         created="2026-01-02T03:04:05+00:00",
         environment=detect_environment(),
@@ -107,13 +113,13 @@ def report(teacher, student, dataset, collator, tokenizer, texts):
         teacher=ModelSection(
             name="models/teacher",
             architecture="BertForSequenceClassification, 4 layers",
-            quality=classification_quality(of_teacher),
+            quality=quality_of(of_teacher),
             cost=costs["teacher"],
         ),
         student=ModelSection(
             name="runs/x/student",
             architecture="BertForSequenceClassification, 2 layers",
-            quality=classification_quality(of_student, teacher=of_teacher),
+            quality=quality_of(of_student, teacher=of_teacher),
             cost=costs["student"],
         ),
         training=TrainingSection(
@@ -128,9 +134,7 @@ def report(teacher, student, dataset, collator, tokenizer, texts):
         ),
         fidelity=tuple(attention_fidelity(teacher, student, LAYER_MAP, dataset, collator)),
         comparison=compare_arms(runs, teacher=of_teacher, reference="task+attention"),
-        sample=sample_attention(
-            teacher, student, LAYER_MAP, tokenizer, texts[0], max_length=16, max_heads=2
-        ),
+        sample=sample_attention(teacher, student, LAYER_MAP, encoded, tokenizer, max_heads=2),
         notes=("A note.",),
     )
 

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from attndistill.evaluation import Predictions
+from attndistill.evaluation import assess_classes
 from attndistill.matching import LayerMap
 
 LAYER_MAP = LayerMap(((0, 1), (1, 3)))
 
 
 def answers(labels, right, margin=2.0):
-    """Two-class predictions that are right where ``right`` says so, by this margin of logits."""
+    """Two-class answers, right where ``right`` says so, by this margin of logits."""
     labels, right = np.asarray(labels), np.asarray(right, bool)
     logits = np.zeros((len(labels), 2), np.float32)
     logits[np.arange(len(labels)), np.where(right, labels, 1 - labels)] = margin
-    return Predictions(logits=logits, labels=labels)
+    return assess_classes(logits, labels)
 
 
-def probabilities(*rows, labels):
-    """Predictions whose softmax is these rows."""
-    return Predictions(logits=np.log(np.array(rows, np.float32)), labels=np.array(labels))
+def logits_of(*rows):
+    """Logits whose softmax is these rows."""
+    return np.log(np.array(rows, np.float32))

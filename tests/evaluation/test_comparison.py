@@ -3,12 +3,13 @@ import pytest
 from evaluation.examples import answers
 
 from attndistill.errors import InputError
-from attndistill.evaluation import ArmRun, compare_arms
+from attndistill.evaluation import ArmRun, compare_arms, quality_of
 from attndistill.evaluation.claims import arm_claim, comparison_caveats
-from attndistill.evaluation.intervals import bootstrap_mean
+from attndistill.evaluation.intervals import bootstrap
 
 ROWS = 600
 LABELS = np.arange(ROWS) % 2
+QUALITY = quality_of(answers(LABELS, LABELS >= 0))
 
 
 def make_run(name, seed, first_right):
@@ -17,7 +18,7 @@ def make_run(name, seed, first_right):
         seed=seed,
         terms=(name,),
         training_seconds=1.0,
-        predictions=answers(LABELS, np.arange(ROWS) < first_right),
+        assessed=answers(LABELS, np.arange(ROWS) < first_right),
     )
 
 
@@ -27,10 +28,12 @@ def test_a_clear_difference_is_claimed_and_a_small_one_is_not():
     assert comparison.reference == "full"
     against_task, against_logits = comparison.differences
     assert against_task.difference.value == pytest.approx(0.1)
-    assert "“full” is more accurate than “task”: +10.0 points" in arm_claim(against_task, ROWS)
-    assert "no difference is claimed" in arm_claim(against_logits, ROWS)
+    assert "“full” is better in accuracy than “task”: +10.0 points" in arm_claim(
+        against_task, QUALITY
+    )
+    assert "no difference is claimed" in arm_claim(against_logits, QUALITY)
     worse = compare_arms(runs, reference="task").differences[0]
-    assert "“task” is less accurate than “full”" in arm_claim(worse, ROWS)
+    assert "“task” is worse in accuracy than “full”" in arm_claim(worse, QUALITY)
 
 
 def test_one_seed_and_many_intervals_are_owned_up_to():
@@ -58,9 +61,13 @@ def test_seeds_are_paired_and_their_spread_is_in_the_interval():
 
 def test_the_mean_over_seeds_resamples_both():
     generator = np.random.default_rng(0)
-    rows_only = bootstrap_mean(generator.normal(size=(1, 500)), seed=0)
+
+    def bootstrap_mean(scores):
+        return bootstrap(scores[..., None], lambda sums: sums[..., 0] / scores.shape[1], seed=0)
+
+    rows_only = bootstrap_mean(generator.normal(size=(1, 500)))
     assert rows_only.high - rows_only.low == pytest.approx(2 * 1.96 / np.sqrt(500), rel=0.15)
-    seeds_only = bootstrap_mean(np.repeat([[0.0], [1.0]], 500, axis=1), seed=0)
+    seeds_only = bootstrap_mean(np.repeat([[0.0], [1.0]], 500, axis=1))
     assert (seeds_only.value, seeds_only.low, seeds_only.high) == (0.5, 0.0, 1.0)
 
 

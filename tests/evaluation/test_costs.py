@@ -29,7 +29,7 @@ def make_inputs(lengths, **options):
 def test_flops_are_the_hand_formulas(implementation):
     model = make_bert(layers=3, attn_implementation=implementation)
     flops = count_flops(model, make_inputs([11, 7]))
-    assert flops.sequence_length == 11
+    assert flops.input_size == "11 tokens"
     assert flops.layers == 3 * layer_flops(11)
     # The pooler and the head see one token.
     assert flops.total == flops.layers + 2 * WIDTH**2 + 2 * WIDTH * 2

@@ -93,9 +93,8 @@ def test_no_rows_are_refused(teacher, student, dataset, collator):
 
 
 def test_the_sample_is_small_and_true(teacher, student, tokenizer, texts, collator):
-    sample = sample_attention(
-        teacher, student, LAYER_MAP, tokenizer, texts[0], max_length=16, max_heads=2
-    )
+    batch = tokenizer(texts[0], return_tensors="pt")
+    sample = sample_attention(teacher, student, LAYER_MAP, batch, tokenizer, max_heads=2)
     ids = tokenizer(texts[0])["input_ids"]
     assert sample.tokens == tuple(tokenizer.convert_ids_to_tokens(ids))
     assert not sample.truncated
@@ -113,8 +112,9 @@ def test_the_sample_is_small_and_true(teacher, student, tokenizer, texts, collat
 
 def test_sampled_heads_run_from_the_closest_to_the_furthest(teacher, student, tokenizer, texts):
     def sampled(max_heads):
+        batch = tokenizer(texts[0], return_tensors="pt")
         sample = sample_attention(
-            teacher, student, LAYER_MAP, tokenizer, texts[0], max_length=16, max_heads=max_heads
+            teacher, student, LAYER_MAP, batch, tokenizer, max_heads=max_heads
         )
         return [head.kl for head in sample.layers[0].heads]
 
@@ -124,9 +124,8 @@ def test_sampled_heads_run_from_the_closest_to_the_furthest(teacher, student, to
 
 
 def test_a_long_sentence_is_cut_and_says_so(teacher, student, tokenizer):
-    cut = sample_attention(
-        teacher, student, LAYER_MAP, tokenizer, "good film " * 80, max_length=500, max_heads=1
-    )
+    batch = tokenizer("good film " * 29, return_tensors="pt")
+    cut = sample_attention(teacher, student, LAYER_MAP, batch, tokenizer, max_heads=1)
     assert len(cut.tokens) == MAX_TOKENS
     assert cut.truncated
     assert math.isclose(sum(cut.layers[0].heads[0].student[0]), 1.0, abs_tol=5e-3)

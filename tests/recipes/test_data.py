@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pyarrow.parquet
 import pytest
@@ -6,18 +7,23 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from recipes.workplace import sentences, write_csv
 
 from attndistill.errors import InputError
-from attndistill.recipes.data import load_examples, tokenise
-from attndistill.recipes.labels import check_student_labels, labels_of_data, labels_of_teacher
-from attndistill.recipes.models import load_tokenizer
-from attndistill.recipes.schema import Columns, DataConfig
-from attndistill.recipes.tables import read_tables
+from attndistill.recipes.data import encode, load_examples
+from attndistill.recipes.models import load_processor
+from attndistill.recipes.schema import DataConfig
+from attndistill.recipes.tables import read_splits
+from attndistill.tasks import TextClassification, TextColumns
+from attndistill.tasks.labels import check_student_labels, labels_of_data, labels_of_teacher
 
-COLUMNS = Columns(text="review")
+TASK = TextClassification(columns=TextColumns(text="review"))
 TEACHER = ("negative", "positive")
 
 
 def config(train, **changes):
-    return DataConfig(**{"train": str(train), "columns": COLUMNS} | changes)
+    return DataConfig(**{"train": str(train)} | changes)
+
+
+def read_tables(data):
+    return TASK.read(read_splits(data))
 
 
 def refused(call, *args):
@@ -31,9 +37,8 @@ def write_json_lines(file, rows):
     return file
 
 
-def table(tmp_path, rows, name="data.jsonl", columns=COLUMNS):
-    file = write_json_lines(tmp_path / name, rows)
-    return read_tables(config(file, columns=columns))["train"]
+def table(tmp_path, rows, name="data.jsonl"):
+    return read_tables(config(write_json_lines(tmp_path / name, rows)))["train"]
 
 
 def named_table(tmp_path, names, labels):
@@ -59,10 +64,10 @@ def test_every_format_gives_the_same_rows(tmp_path):
     dataset.save_to_disk(files["folder"])
     for file in files.values():
         read = read_tables(config(file))["train"]
-        assert read.texts == [row["review"] for row in rows]
-        assert read.labels == [row["label"] for row in rows]
+        assert read.column("text") == [row["review"] for row in rows]
+        assert read.column("label") == [row["label"] for row in rows]
     two = [str(files["csv"]), str(files["jsonl"])]
-    both = read_tables(DataConfig(train=two, columns=COLUMNS))
+    both = read_tables(DataConfig(train=two))
     assert len(both["train"]) == 12
 
 
@@ -103,12 +108,12 @@ def test_odd_forms_of_files_are_read(tmp_path):
     }.items():
         (tmp_path / name).write_bytes(content)
         read = read_tables(config(tmp_path / name))["train"]
-        assert read.texts == [row["review"] for row in rows], name
+        assert read.column("text") == [row["review"] for row in rows], name
     lines = tmp_path / "separator.jsonl"
     lines.write_text('{"label": 1}\n{"review": "a\u2028b", "label": 0}\n', encoding="utf-8")
     assert "data row 1" in refused(read_tables, config(lines))
     lines.write_text('{"review": "a\u2028b", "label": 0}\n', encoding="utf-8")
-    assert read_tables(config(lines))["train"].texts == ["a\u2028b"]
+    assert read_tables(config(lines))["train"].column("text") == ["a\u2028b"]
 
 
 def test_labels_are_numbers_only_where_all_of_them_are(tmp_path):
@@ -117,23 +122,21 @@ def test_labels_are_numbers_only_where_all_of_them_are(tmp_path):
             split: str(write_csv(tmp_path / f"{split}.csv", [{"review": "a", "label": label}]))
             for split, label in (("train", train), ("test", test))
         }
-        return [table.labels for table in read_tables(config(**files)).values()]
+        return [table.column("label") for table in read_tables(config(**files)).values()]
 
     assert labels("1", "2.0") == [[1], [2]]
     assert labels("1", "n/a") == [["1"], ["n/a"]]
     assert labels("1_0", "1e3") == [["1_0"], ["1e3"]]
     ints = write_json_lines(tmp_path / "ints.jsonl", [{"review": "b", "label": 0}])
     text = write_csv(tmp_path / "text.csv", [{"review": "a", "label": "1"}])
-    assert "go together" in refused(
-        read_tables, DataConfig(train=[str(text), str(ints)], columns=COLUMNS)
-    )
+    assert "go together" in refused(read_tables, DataConfig(train=[str(text), str(ints)]))
 
 
 def test_csv_text_stays_as_it_is(tmp_path):
     rows = [{"review": text, "label": "1"} for text in ("NA", "null", "007", 'a "b", c\nd')]
     read = read_tables(config(write_csv(tmp_path / "a.csv", rows)))["train"]
-    assert read.texts == ["NA", "null", "007", 'a "b", c\nd']
-    assert read.labels == [1, 1, 1, 1]
+    assert read.column("text") == ["NA", "null", "007", 'a "b", c\nd']
+    assert read.column("label") == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -187,22 +190,22 @@ def test_an_unreadable_file_is_named(tmp_path):
 def test_missing_splits_are_cut_the_same_way_every_time(tmp_path):
     rows = [{"review": f"film {n}", "label": ["a", "b"][n % 4 == 0]} for n in range(100)]
     data = config(write_csv(tmp_path / "a.csv", rows))
-    examples, again = load_examples(data), load_examples(data)
+    examples, again = load_examples(data, TASK), load_examples(data, TASK)
     sizes = {split: len(part) for split, part in examples.splits()}
     assert sizes == {"train": 80, "validation": 10, "test": 10}
-    assert examples.test.texts == again.test.texts
-    texts = [text for _, part in examples.splits() for text in part.texts]
+    assert examples.test.column("text") == again.test.column("text")
+    texts = [text for _, part in examples.splits() for text in part.column("text")]
     assert sorted(texts) == sorted(row["review"] for row in rows)
-    assert 2 <= examples.test.labels.count("b") <= 3
+    assert 2 <= examples.test.column("label").count("b") <= 3
     assert examples.origins["test"] == "cut from train with seed 0"
     assert "10 of the 100 training rows" in examples.notes[0]
     few = config(write_csv(tmp_path / "few.csv", rows[:8]))
-    assert "too few" in refused(load_examples, few)
+    assert "too few" in refused(load_examples, few, TASK)
 
 
 def test_texts_in_both_train_and_test_are_said(tmp_path):
     file = write_csv(tmp_path / "a.csv", sentences(30, seed=0))
-    notes = load_examples(config(file, validation=str(file), test=str(file))).notes
+    notes = load_examples(config(file, validation=str(file), test=str(file)), TASK).notes
     assert "30 of the 30 test texts are also in train." in notes
 
 
@@ -270,21 +273,20 @@ def test_a_student_model_needs_the_teachers_labels():
         check_student_labels(("bad", "good"), TEACHER)
 
 
-def test_tokenised_rows_are_cut_and_counted(workplace, tmp_path):
+def test_texts_are_cut_and_counted(workplace, tmp_path, bert):
     rows = [{"a": "good film", "b": "very warm", "label": n % 2} for n in range(4)]
     rows[0]["a"] = "the film was very very good and warm"
     file = str(write_csv(tmp_path / "pairs.csv", rows))
-    columns = Columns(text="a", text_pair="b")
-    examples = load_examples(DataConfig(train=file, validation=file, test=file, columns=columns))
-    tokenizer = load_tokenizer(
-        str(workplace.shared / "classifier"), "teacher.model", trust_remote_code=False
-    )
+    task = TextClassification(columns=TextColumns(text="a", text_pair="b"), max_length=7)
+    examples = load_examples(DataConfig(train=file, validation=file, test=file), task)
+    folder = str(workplace.shared / "classifier")
+    tokenizer = load_processor(folder, "teacher.model", task=task, trust_remote_code=False)
     labels = labels_of_teacher(examples.train, TEACHER)
-    data = tokenise(examples, labels, tokenizer, max_length=7)
-    assert data.truncated == {"train": 0.25, "validation": 0.25, "test": 0.25}
-    assert data.train["labels"] == [0, 1, 0, 1]
-    assert max(len(ids) for ids in data.train["input_ids"]) == 7
-    batch = data.collator([data.train[0], data.train[1]])
+    data = encode(examples, task, labels, tokenizer, bert)
+    assert [split.truncated for split in data.splits().values()] == [0.25, 0.25, 0.25]
+    assert data.train.rows["labels"] == [0, 1, 0, 1]
+    assert max(len(ids) for ids in data.train.rows["input_ids"]) == 7
+    batch = data.collator([data.train.rows[0], data.train.rows[1]])
     assert sorted(batch) == ["attention_mask", "input_ids", "labels"]
-    exact = tokenise(examples, labels, tokenizer, max_length=13)
-    assert exact.truncated["train"] == 0.0
+    exact = encode(examples, replace(task, max_length=13), labels, tokenizer, bert)
+    assert exact.train.truncated == 0.0

@@ -7,19 +7,28 @@ from recipes.workplace import NEGATIVE, NEUTRAL, POSITIVE, make_config, make_tok
 from transformers import BertForSequenceClassification, MPNetConfig, MPNetForSequenceClassification
 
 from attndistill.errors import InputError
-from attndistill.recipes.labels import LabelMap
-from attndistill.recipes.models import load_classifier, load_config, load_tokenizer
+from attndistill.recipes.models import load_config, load_model, load_processor
 from attndistill.recipes.preparation import new_student, prepare
 from attndistill.recipes.schema import load_recipe
 from attndistill.recipes.tokenizers import check_same_tokenizer
+from attndistill.tasks import LabelMap, TextClassification
 
 LABELS = LabelMap(names=("negative", "positive"), numbers={"negative": 0, "positive": 1})
 
 
 def classifier(name, fresh_head=False):
-    return load_classifier(
-        str(name), "teacher.model", labels=LABELS, fresh_head=fresh_head, trust_remote_code=False
+    return load_model(
+        str(name),
+        "teacher.model",
+        task=TextClassification(),
+        labels=LABELS,
+        fresh_head=fresh_head,
+        trust_remote_code=False,
     )
+
+
+def processor(name):
+    return load_processor(name, "teacher.model", task=TextClassification(), trust_remote_code=False)
 
 
 def refused(call, *args, **options):
@@ -48,7 +57,7 @@ def test_a_fine_tuned_classifier_loads_with_its_labels(workplace):
 
 def test_a_head_is_made_only_where_it_will_be_trained(workplace):
     message = refused(classifier, workplace.shared / "encoder")
-    assert "not a fine-tuned classifier" in message
+    assert "not a model fine-tuned for classification" in message
     assert "classifier.bias" in message
     assert "teacher.train" in message
     assert classifier(workplace.shared / "encoder", fresh_head=True).config.num_labels == 2
@@ -95,7 +104,7 @@ def test_folders_that_are_no_models_are_named(workplace):
     assert "no config.json" in refused(
         load_config, str(workplace.own), "teacher.model", trust_remote_code=False
     )
-    message = refused(load_tokenizer, "no-such/model", "teacher.model", trust_remote_code=False)
+    message = refused(processor, "no-such/model")
     assert "as a hub name" in message
 
 
@@ -103,7 +112,7 @@ def test_a_tokenizer_without_padding_is_refused(workplace):
     tokenizer = make_tokenizer(POSITIVE)
     tokenizer.pad_token = None
     tokenizer.save_pretrained(workplace.own)
-    message = refused(load_tokenizer, str(workplace.own), "teacher.model", trust_remote_code=False)
+    message = refused(processor, str(workplace.own))
     assert "no padding token" in message
 
 

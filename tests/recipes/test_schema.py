@@ -106,7 +106,6 @@ def test_settings_are_applied_before_checking(workplace):
         ("student.keep_layers", [1, "x"], ["student.keep_layers[1]", "a whole number"]),
         ("student", {}, ["exactly one of", "none"]),
         ("student", [1], ["student must be a mapping"]),
-        ("task", "summarization", ["cannot be run yet", "classification"]),
         ("task", "clasification", ["did you mean 'classification'"]),
         ("data.max_length", 1, ["data: max_length"]),
         ("data.columns.text", 3, ["data.columns.text", "text"]),

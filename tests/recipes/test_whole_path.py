@@ -56,7 +56,7 @@ print(sum(a["label"] == row["label"] for a, row in zip(answers, rows)) / len(row
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
-    stated = report["student"]["quality"]["accuracy"]["value"]
+    stated = report["student"]["quality"]["metrics"]["accuracy"]["value"]
     assert float(done.stdout.split()[-1]) == pytest.approx(stated)
     assert stated > 0.6
 

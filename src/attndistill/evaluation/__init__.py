@@ -1,16 +1,23 @@
 """Evaluation: what a student keeps and what it gains, in one `RunReport`.
 
-Measure (`predict`, `classification_quality`, `measure_costs`, `attention_fidelity`,
+Measure (`predict`, `assess_…` and `quality_of`, `measure_costs`, `attention_fidelity`,
 `sample_attention`, `compare_arms`), put the results into a `RunReport`, then write or print it.
 """
 
+from .classification import (
+    assess_classes,
+    assess_label_sets,
+    assess_unlabelled,
+    assess_values,
+)
 from .comparison import Arm, ArmRun, Comparison, compare_arms
 from .cost import Cost, measure_costs
 from .environment import Environment, detect_environment
 from .fidelity import LayerFidelity, attention_fidelity
 from .intervals import Interval
-from .predict import Predictions, predict
-from .quality import ClassificationQuality, classification_quality, paired_difference
+from .language import assess_language
+from .predict import Collator, check_finite, outputs, predict
+from .quality import Metric, Quality, paired_difference, quality_of
 from .report import (
     DataSection,
     ModelSection,
@@ -19,33 +26,51 @@ from .report import (
     TrainingSection,
 )
 from .sample import SampleAttention, sample_attention
+from .scores import Assessment, Baseline, Figure, Score, mean_score, ratio_score, values_of
 from .table import print_report
+from .tagging import assess_tags
 from .writing import write_report
 
 __all__ = [
     "Arm",
     "ArmRun",
-    "ClassificationQuality",
+    "Assessment",
+    "Baseline",
+    "Collator",
     "Comparison",
     "Cost",
     "DataSection",
     "Environment",
+    "Figure",
     "Interval",
     "LayerFidelity",
+    "Metric",
     "ModelSection",
-    "Predictions",
+    "Quality",
     "RunReport",
     "SampleAttention",
+    "Score",
     "SplitSection",
     "TrainingSection",
+    "assess_classes",
+    "assess_label_sets",
+    "assess_language",
+    "assess_tags",
+    "assess_unlabelled",
+    "assess_values",
     "attention_fidelity",
-    "classification_quality",
+    "check_finite",
     "compare_arms",
     "detect_environment",
+    "mean_score",
     "measure_costs",
+    "outputs",
     "paired_difference",
     "predict",
     "print_report",
+    "quality_of",
+    "ratio_score",
     "sample_attention",
+    "values_of",
     "write_report",
 ]

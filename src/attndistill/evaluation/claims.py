@@ -2,9 +2,10 @@
 
 from .comparison import ArmDifference, Comparison
 from .intervals import Interval
-from .quality import ClassificationQuality
+from .quality import Quality
 from .report import RunReport
-from .wording import percent, percent_interval, points, points_interval
+from .scores import Baseline
+from .wording import change, measure, measure_interval
 
 
 def student_claims(report: RunReport) -> list[str]:
@@ -12,23 +13,26 @@ def student_claims(report: RunReport) -> list[str]:
     quality = report.student.quality
     claims = []
     if quality.difference is not None:
-        claims.append(_against_teacher(quality.difference, quality.rows))
-    claims.append(_against_majority(quality))
+        claims.append(_against_teacher(quality, quality.difference))
+    if quality.baseline is not None and quality.decisive.interval is not None:
+        claims.append(_against_baseline(quality, quality.decisive.interval, quality.baseline))
     return claims
 
 
-def arm_claim(difference: ArmDifference, rows: int) -> str:
-    """Whether one arm is better than another on the same test rows."""
+def arm_claim(difference: ArmDifference, quality: Quality) -> str:
+    """Whether one arm is better than another; ``quality`` is that of a student on the same rows."""
     interval, arm, other = difference.difference, difference.arm, difference.other
-    figures = f"{points(interval.value)} points, 95 % interval {points_interval(interval)}"
-    scope = f"on the same {rows:,} test rows, {_seeds(difference.seeds)}"
+    scope = f"on the same {quality.rows:,} test rows, {_seeds(difference.seeds)}"
+    if interval is None:
+        return f"“{arm}” against “{other}”: the {quality.deciding} is undefined ({scope})."
+    figures = change(interval, quality.decisive.unit)
     if not interval.excludes(0.0):
         return (
             f"“{arm}” against “{other}”: {figures}. The interval includes 0, so no difference is "
             f"claimed ({scope})."
         )
-    verdict = "more" if interval.value > 0 else "less"
-    return f"“{arm}” is {verdict} accurate than “{other}”: {figures} ({scope})."
+    verdict = _verdict(quality, interval.value)
+    return f"“{arm}” is {verdict} in {quality.deciding} than “{other}”: {figures} ({scope})."
 
 
 def comparison_caveats(comparison: Comparison) -> list[str]:
@@ -47,23 +51,30 @@ def comparison_caveats(comparison: Comparison) -> list[str]:
     return caveats
 
 
-def _against_teacher(difference: Interval, rows: int) -> str:
-    figures = f"{points(difference.value)} points, 95 % interval {points_interval(difference)}"
+def _against_teacher(quality: Quality, difference: Interval) -> str:
+    figures = change(difference, quality.decisive.unit)
     if not difference.excludes(0.0):
         return (
             f"Student against teacher: {figures}. The interval includes 0: no difference in "
-            f"accuracy is claimed at {rows:,} test rows."
+            f"{quality.deciding} is claimed at {quality.rows:,} test rows."
         )
-    verdict = "more" if difference.value > 0 else "less"
-    return f"The student is {verdict} accurate than its teacher on {rows:,} test rows: {figures}."
+    return (
+        f"The student is {_verdict(quality, difference.value)} in {quality.deciding} than its "
+        f"teacher on {quality.rows:,} test rows: {figures}."
+    )
 
 
-def _against_majority(quality: ClassificationQuality) -> str:
-    baseline = f"always answering the most frequent class ({percent(quality.majority)})"
-    interval = percent_interval(quality.accuracy)
-    if quality.accuracy.low > quality.majority:
-        return f"The student is better than {baseline}: its interval is {interval}."
-    return f"The student is not shown to be better than {baseline}: its interval is {interval}."
+def _against_baseline(quality: Quality, interval: Interval, baseline: Baseline) -> str:
+    unit, higher = quality.decisive.unit, quality.decisive.higher_is_better
+    known = f"the baseline “{baseline.name}” ({measure(baseline.value, unit)})"
+    shown = interval.low > baseline.value if higher else interval.high < baseline.value
+    verdict = "better" if shown else "not shown to be better"
+    ends = measure_interval(interval, unit)
+    return f"The student is {verdict} than {known}: its interval is {ends}."
+
+
+def _verdict(quality: Quality, difference: float) -> str:
+    return "better" if (difference > 0) == quality.decisive.higher_is_better else "worse"
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:

@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import InputError
 from .cost import Cost
-from .intervals import Interval, bootstrap_mean
-from .predict import Predictions
-from .quality import ClassificationQuality, check_same_rows, classification_quality
+from .intervals import Interval
+from .quality import Quality, difference_over_seeds, mean_over_seeds, quality_of
+from .scores import Assessment, check_same_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmRun:
-    """One training run to compare, with what it predicts on the test rows.
+    """One training run to compare, with what its student does on the test rows.
 
     Attributes:
         name: the arm; runs of one arm differ in their seed only.
         seed: of the run.
         terms: the objective's terms in use.
         training_seconds: wall-clock time of its training.
-        predictions: on the test rows.
+        assessed: its student on the test rows.
         cost: of its model, where it differs from the report's student.
     """
 
@@ -29,7 +27,7 @@ class ArmRun:
     seed: int
     terms: tuple[str, ...]
     training_seconds: float
-    predictions: Predictions
+    assessed: Assessment
     cost: Cost | None = None
 
 
@@ -41,33 +39,37 @@ class Arm:
     seed: int
     terms: tuple[str, ...]
     training_seconds: float
-    quality: ClassificationQuality
+    quality: Quality
     cost: Cost | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmSummary:
-    """The accuracy of an arm, mean over its seeds; the interval resamples seeds and rows."""
+    """The deciding metric of an arm, mean over its seeds; the interval resamples seeds and rows.
+
+    It is None where the metric is undefined.
+    """
 
     name: str
     seeds: tuple[int, ...]
-    score: Interval
+    score: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmDifference:
-    """Accuracy of ``arm`` minus accuracy of ``other``, paired by row and seed.
+    """Deciding metric of ``arm`` minus that of ``other``, paired by row and seed.
 
     Attributes:
         arm: the reference arm.
         other: the arm it is compared with.
-        difference: mean over rows and shared seeds; the interval resamples both.
+        difference: mean over shared seeds; the interval resamples rows and seeds. None where the
+            metric is undefined.
         seeds: the shared seeds. With one, the interval covers the choice of rows only.
     """
 
     arm: str
     other: str
-    difference: Interval
+    difference: Interval | None
     seeds: tuple[int, ...]
 
 
@@ -88,15 +90,15 @@ class Comparison:
 def compare_arms(
     runs: Sequence[ArmRun],
     *,
-    teacher: Predictions | None = None,
+    teacher: Assessment | None = None,
     reference: str | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Summarise each arm and compare the reference arm with every other.
 
     Args:
-        runs: all runs of all arms, predicted on the same rows.
-        teacher: its predictions on those rows, for the share each arm retains.
+        runs: all runs of all arms, assessed on the same rows.
+        teacher: its assessment on those rows, for what each arm keeps of it.
         reference: the arm compared with the others; the first run's by default.
         seed: of the bootstrap.
 
@@ -108,7 +110,7 @@ def compare_arms(
         return Comparison()
     by_arm: dict[str, dict[int, ArmRun]] = {}
     for run in runs:
-        check_same_rows(run.predictions, runs[0].predictions)
+        check_same_rows(run.assessed, runs[0].assessed)
         if run.seed in by_arm.setdefault(run.name, {}):
             raise InputError(f"two runs of arm {run.name!r} have seed {run.seed}: give one of each")
         by_arm[run.name][run.seed] = run
@@ -121,7 +123,7 @@ def compare_arms(
             ArmSummary(
                 name=name,
                 seeds=tuple(by_seed),
-                score=bootstrap_mean(_correct(list(by_seed.values())), seed=seed),
+                score=mean_over_seeds([run.assessed for run in by_seed.values()], seed=seed),
             )
             for name, by_seed in by_arm.items()
         ),
@@ -133,13 +135,13 @@ def compare_arms(
     )
 
 
-def _arm(run: ArmRun, teacher: Predictions | None, seed: int) -> Arm:
+def _arm(run: ArmRun, teacher: Assessment | None, seed: int) -> Arm:
     return Arm(
         name=run.name,
         seed=run.seed,
         terms=run.terms,
         training_seconds=run.training_seconds,
-        quality=classification_quality(run.predictions, teacher=teacher, seed=seed),
+        quality=quality_of(run.assessed, teacher=teacher, seed=seed),
         cost=run.cost,
     )
 
@@ -152,11 +154,7 @@ def _difference(a: dict[int, ArmRun], b: dict[int, ArmRun], seed: int) -> ArmDif
             f"arms {name_a!r} (seeds {sorted(a)}) and {name_b!r} (seeds {sorted(b)}) share no "
             "seed: a paired comparison needs both trained with the same seeds"
         )
-    scores = _correct([a[s] for s in shared]) - _correct([b[s] for s in shared])
-    return ArmDifference(
-        arm=name_a, other=name_b, difference=bootstrap_mean(scores, seed=seed), seeds=shared
+    difference = difference_over_seeds(
+        [a[s].assessed for s in shared], [b[s].assessed for s in shared], seed=seed
     )
-
-
-def _correct(runs: list[ArmRun]) -> np.ndarray:
-    return np.stack([run.predictions.correct for run in runs]).astype(np.float64)
+    return ArmDifference(arm=name_a, other=name_b, difference=difference, seeds=shared)

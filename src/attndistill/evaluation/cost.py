@@ -16,7 +16,7 @@ from .flops import Flops, count_flops
 from .latency import Latency, fixed_threads, time_in_turn
 from .layers import Parameters, count_parameters
 from .memory import peak_memory
-from .predict import Collator, batches, inference, input_columns
+from .predict import Collator, batches, inference, input_size, model_inputs
 
 WEIGHT_FILES = "*.safetensors"
 
@@ -58,7 +58,7 @@ def measure_costs(
 
     Args:
         models: by name, on one device.
-        dataset: tokenised rows; those closest to the median length are used.
+        dataset: encoded rows; those closest to the median length are used.
         collator: makes a batch of a list of rows.
         batch_sizes: examples per forward.
         folders: by name, where a model is saved.
@@ -126,28 +126,23 @@ def weight_bytes(folder: Path) -> int:
 def typical_rows(dataset: Any, count: int) -> Any:
     """The ``count`` rows whose length is closest to the median, repeated where there are fewer.
 
-    The first row is the closest. Ties keep the order of the data set.
+    The first row is the closest. Ties keep the order of the data set; images are all alike.
 
     Raises:
         InputError: the data set is empty.
     """
     if len(dataset) == 0:
         raise InputError("costs are measured on rows of the data set, but it is empty")
-    lengths = np.array([len(tokens) for tokens in dataset["input_ids"]])
+    texts = dataset["input_ids"] if "input_ids" in dataset.column_names else [()] * len(dataset)
+    lengths = np.array([len(tokens) for tokens in texts])
     closest = np.argsort(np.abs(lengths - np.median(lengths)), kind="stable")
     return dataset.select(np.resize(closest[:count], count))
 
 
 def _batch(model: PreTrainedModel, rows: Any, collator: Collator, size: int) -> dict[str, Tensor]:
-    return next(
-        batches(
-            rows.select(range(size)),
-            collator,
-            columns=input_columns(model),
-            device=model.device,
-            batch_size=size,
-        )
-    )
+    chosen = rows.select(range(size))
+    batch = next(batches(chosen, collator, device=model.device, batch_size=size))
+    return model_inputs(model, batch)
 
 
 def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], None]:
@@ -160,11 +155,10 @@ def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], N
 
 
 def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Latency:
-    batch_size, sequence_length = batch["input_ids"].shape
     median, p95 = np.percentile(1000 * seconds, [50, 95])
     return Latency(
-        batch_size=batch_size,
-        sequence_length=sequence_length,
+        batch_size=len(next(iter(batch.values()))),
+        input_size=input_size(batch),
         median_ms=float(median),
         p95_ms=float(p95),
         runs=len(seconds),

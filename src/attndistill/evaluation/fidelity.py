@@ -13,7 +13,7 @@ from ..capture.forward import run_model
 from ..errors import InputError
 from ..matching import LayerMap
 from ..ops import LossSum, Relation, attention_divergence
-from .predict import Collator, batches, inference, input_columns
+from .predict import Collator, batches, inference
 
 
 class HeadPairing(StrEnum):
@@ -119,7 +119,7 @@ def attention_fidelity(
         teacher: its flags and attention implementation are left as they are.
         student: likewise, on the teacher's device.
         layer_map: the pairs compared.
-        dataset: tokenised rows that both models take.
+        dataset: encoded rows that both models take.
         collator: makes a batch of a list of rows.
         max_rows: the first this many rows are used.
         batch_size: rows per forward.
@@ -138,7 +138,6 @@ def attention_fidelity(
     for batch in batches(
         dataset.select(range(min(max_rows, len(dataset)))),
         collator,
-        columns=input_columns(teacher) | input_columns(student),
         device=student.device,
         batch_size=batch_size,
     ):

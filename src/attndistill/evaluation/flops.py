@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from .layers import transformer_layers
-from .predict import inference
+from .predict import inference, input_size
 
 # FlopCounterMode sees every operation of these; of an external kernel it would count nothing.
 COUNTABLE_ATTENTION = ("eager", "sdpa")
@@ -22,12 +22,12 @@ class Flops:
     Attributes:
         total: of the whole forward.
         layers: of the transformer layers alone (without embeddings, pooler and head).
-        sequence_length: tokens of the example; attention grows with its square.
+        input_size: of the example, such as "24 tokens"; attention grows with its square.
     """
 
     total: int
     layers: int
-    sequence_length: int
+    input_size: str
 
 
 def count_flops(model: PreTrainedModel, batch: dict[str, Tensor]) -> Flops:
@@ -49,11 +49,11 @@ def count_flops(model: PreTrainedModel, batch: dict[str, Tensor]) -> Flops:
         model(**batch)
     by_module = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     root = type(model).__name__
-    examples, sequence_length = batch["input_ids"].shape
+    examples = len(next(iter(batch.values())))
     return Flops(
         total=counter.get_total_flops() // examples,
         layers=sum(by_module[f"{root}.{name}"] for name in transformer_layers(model)) // examples,
-        sequence_length=sequence_length,
+        input_size=input_size(batch),
     )
 
 

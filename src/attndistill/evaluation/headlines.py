@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from .cost import Cost
 from .energy import EnergySource
-from .metrics import metrics
 from .report import RunReport
-from .rows import metric_text
-from .wording import count, figures, joules, milliseconds, percent, percent_interval, times
+from .rows import metric_text, ratio_text
+from .wording import count, figures, joules, measure, milliseconds, percent_interval, times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ def cost_conditions(report: RunReport) -> str:
         return ""
     latency = cost.latency[-1]
     return (
-        f"Measured on rows of the test split's median length ({cost.flops.sequence_length} tokens) "
+        f"Measured on rows of the test split's median length ({cost.flops.input_size}) "
         f"with {latency.threads} thread{'s' if latency.threads > 1 else ''} on "
         f"{report.environment.device.name}, teacher and student in turn. FLOPs count matrix "
         "products, a multiply–add as two. Peak memory is weights plus live tensors at batch "
@@ -44,20 +43,21 @@ def cost_conditions(report: RunReport) -> str:
 
 def _kept(report: RunReport) -> Headline:
     quality = report.student.quality
-    deciding = metrics(quality)[0]
-    retained = quality.share_retained
-    if retained is None:
+    name, metric, ratio = quality.deciding, quality.decisive, quality.ratio
+    if ratio is None:
         return Headline(
-            label=f"student {deciding.name}",
-            figure=percent(deciding.value),
-            detail=metric_text(deciding),
+            label=f"student {name}",
+            figure=measure(metric.value, metric.unit),
+            detail=metric_text(metric),
         )
-    teacher = metrics(report.teacher.quality)[0]
+    values = (measure(m.value, m.unit) for m in (metric, report.teacher.quality.decisive))
+    label, interval = f"of the teacher's {name} kept", percent_interval(ratio)
+    if not metric.higher_is_better:
+        label, interval = f"the teacher's {name}", f"{times(ratio.low)} to {times(ratio.high)}"
     return Headline(
-        label=f"of the teacher's {deciding.name} kept",
-        figure=percent(retained.value),
-        detail=f"95 % interval {percent_interval(retained)}; "
-        f"{percent(deciding.value)} against {percent(teacher.value)}",
+        label=label,
+        figure=ratio_text(quality),
+        detail=f"95 % interval {interval}; {' against '.join(values)}",
     )
 
 
@@ -73,7 +73,7 @@ def _gains(teacher: Cost, student: Cost) -> list[Headline]:
             ("less", "more"),
             "computation",
             f"{count(teacher.flops.total)} → {count(student.flops.total)} FLOPs per example "
-            f"of {student.flops.sequence_length} tokens",
+            f"of {student.flops.input_size}",
         ),
         _gain(
             teacher.parameters.total / student.parameters.total,

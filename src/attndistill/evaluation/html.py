@@ -9,7 +9,6 @@ from jinja2 import select_autoescape as autoescape
 from .claims import arm_claim, comparison_caveats, student_claims
 from .headlines import cost_conditions, headlines
 from .heatmaps import heatmaps
-from .metrics import metrics
 from .plots import arms_plot, fidelity_plot, quality_cost_plot, training_plot
 from .report import RunReport
 from .rows import (
@@ -41,15 +40,15 @@ def render_html(report: RunReport) -> str:
 
 
 def _context(report: RunReport) -> dict[str, Any]:
-    rows = report.student.quality.rows
+    quality = report.student.quality
     return {
         "report": report,
         "headlines": headlines(report),
         "claims": student_claims(report),
         "arm_columns": ARM_COLUMNS,
         "arm_rows": arm_rows(report),
-        "metric_name": metrics(report.student.quality)[0].name,
-        "arm_claims": [arm_claim(found, rows) for found in report.comparison.differences],
+        "metric_name": quality.deciding,
+        "arm_claims": [arm_claim(found, quality) for found in report.comparison.differences],
         "caveats": comparison_caveats(report.comparison),
         "quality_rows": quality_rows(report),
         "cost_rows": cost_rows(report),

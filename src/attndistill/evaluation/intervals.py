@@ -27,44 +27,32 @@ class Interval:
 def bootstrap(
     rows: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int
 ) -> Interval | None:
-    """The percentile bootstrap interval of a statistic of column sums.
+    """The percentile bootstrap interval of a statistic of column sums, mean over training seeds.
 
+    Rows and seeds are both resampled. With one seed the interval covers the choice of rows only.
     Models are compared in pairs by putting what both say about a row into that row's numbers.
 
     Args:
-        rows: [N, K], what each row adds to each of K sums.
-        statistic: maps sums [R, K] to values [R]; may give NaN where it is undefined.
+        rows: [S, N, K], what each row adds to each of K sums under each seed.
+        statistic: maps sums [..., K] to values [...]; may give NaN where it is undefined.
         seed: of the resampling.
 
     Returns:
-        The statistic of all rows with its interval, or None where it is undefined for all rows.
+        The mean statistic of all rows with its interval, or None where it is undefined.
     """
-    rows = rows.astype(np.float64)
-    value = float(statistic(rows.sum(0, keepdims=True))[0])
+    seeds, count, width = rows.shape
+    value = float(statistic(rows.sum(1, dtype=np.float64)).mean())
     if not np.isfinite(value):
         return None
-    kinds, frequencies = np.unique(rows, axis=0, return_counts=True)
-    values = [statistic(times_drawn @ kinds) for times_drawn in _draws(frequencies, seed)]
-    return _percentile_interval(value, np.concatenate(values))
-
-
-def bootstrap_mean(scores: np.ndarray, *, seed: int) -> Interval:
-    """The interval of a mean over seeds and rows, both resampled.
-
-    Args:
-        scores: [S, N], one score per training seed and row. With one seed the interval covers the
-            choice of rows only.
-        seed: of the resampling.
-    """
-    seeds, count = scores.shape
     generator = np.random.default_rng([seed, seeds])
+    by_row = rows.astype(np.float64).transpose(1, 0, 2).reshape(count, seeds * width)
+    kinds, frequencies = np.unique(by_row, axis=0, return_counts=True)
     values = []
-    kinds, frequencies = np.unique(scores, axis=1, return_counts=True)
     for times_drawn in _draws(frequencies, seed):
-        means = times_drawn @ kinds.T / count
-        seeds_drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(means))
-        values.append((seeds_drawn * means).sum(1) / seeds)
-    return _percentile_interval(float(scores.mean()), np.concatenate(values))
+        per_seed = statistic((times_drawn @ kinds).reshape(-1, seeds, width))
+        seeds_drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(per_seed))
+        values.append((seeds_drawn * per_seed).sum(1) / seeds)
+    return _percentile_interval(value, np.concatenate(values))
 
 
 def _draws(frequencies: np.ndarray, seed: int) -> Iterator[np.ndarray]:

@@ -19,7 +19,7 @@ class Latency:
 
     Attributes:
         batch_size: examples per forward.
-        sequence_length: tokens per example, padding included.
+        input_size: of an example, padding included, such as "24 tokens".
         median_ms: milliseconds of the median forward.
         p95_ms: milliseconds that 95 % of the forwards stay under.
         runs: forwards measured.
@@ -27,7 +27,7 @@ class Latency:
     """
 
     batch_size: int
-    sequence_length: int
+    input_size: str
     median_ms: float
     p95_ms: float
     runs: int

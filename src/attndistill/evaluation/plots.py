@@ -7,9 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .intervals import Interval
-from .metrics import baseline, metrics
+from .quality import Quality
 from .report import RunReport
+from .scores import Unit
 from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style, readable
+from .wording import figures
 
 WIDTH = 7.2
 # Logged by Trainer beside the terms; not of interest as curves.
@@ -21,8 +23,10 @@ MARKERS = "osD^vP*X"
 
 
 def arms_plot(report: RunReport) -> Markup | None:
-    """Accuracy of every arm with its interval, between the majority baseline and the teacher."""
+    """The deciding metric of every arm with its interval, beside the baseline and the teacher."""
     arms = report.comparison.summaries
+    quality = report.student.quality
+    scale = _scale(quality)
     if not arms:
         return None
     with page_style():
@@ -30,47 +34,49 @@ def arms_plot(report: RunReport) -> Markup | None:
         axes = figure.add_subplot()
         for row, arm in enumerate(arms):
             is_reference = arm.name == report.comparison.reference
-            _interval(axes, arm.score, row, STUDENT if is_reference else OTHER)
+            if arm.score is not None:
+                _interval(axes, arm.score, row, scale, STUDENT if is_reference else OTHER)
             for run in report.comparison.arms:
                 if run.name == arm.name and len(arm.seeds) > 1:
-                    value = 100 * metrics(run.quality)[0].value
+                    value = scale * run.quality.decisive.value
                     axes.plot(value, row, "|", color=MUTED, markersize=7)
         _reference(axes, report)
         axes.set_yticks(range(len(arms)), [_short(arm.name) for arm in arms], color=INK)
         axes.set_ylim(len(arms) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel(f"{metrics(report.student.quality)[0].name} on the test rows, % (95 %)")
-        return inline_svg(figure, "Accuracy of every arm with its 95 % interval")
+        axes.set_xlabel(f"{quality.deciding} on the test rows{_unit(quality)} (95 %)")
+        return inline_svg(figure, f"{quality.deciding} of every arm with its 95 % interval")
 
 
 def quality_cost_plot(report: RunReport) -> Markup | None:
     """Quality against FLOPs per example: the teacher and every arm, or else the student."""
     if report.teacher.cost is None or report.student.cost is None:
         return None
-    points = [("teacher", metrics(report.teacher.quality)[0].interval, report.teacher.cost)]
+    quality = report.student.quality
+    scale = _scale(quality)
+    points = [("teacher", report.teacher.quality.decisive.interval, report.teacher.cost)]
     costs = {arm.name: arm.cost or report.student.cost for arm in report.comparison.arms}
     points += [(arm.name, arm.score, costs[arm.name]) for arm in report.comparison.summaries]
     if not costs:
-        student = metrics(report.student.quality)[0]
-        points.append(("student", student.interval, report.student.cost))
+        points.append(("student", quality.decisive.interval, report.student.cost))
     largest = max(cost.flops.total for _, _, cost in points) / 1e9
     with page_style():
         figure = Figure((WIDTH, 2.5))
         axes = figure.add_subplot()
         for number, (name, score, cost) in enumerate(points):
-            assert score is not None, "the deciding metric of a task has an interval"
+            if score is None:
+                continue
             # Arms of one architecture cost the same: side by side, they stay apart.
             x = cost.flops.total / 1e9 + 0.008 * largest * max(0, number - 1)
-            y = 100 * score.value
-            error = [[y - 100 * score.low], [100 * score.high - y]]
+            y = scale * score.value
+            error = [[y - scale * score.low], [scale * score.high - y]]
             is_student = name in ("student", report.comparison.reference)
             colour = TEACHER if number == 0 else STUDENT if is_student else OTHER
             marker = MARKERS[number % len(MARKERS)]
             axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5.5, label=_short(name))
         axes.set_xlim(0, 1.1 * largest)
-        tokens = report.student.cost.flops.sequence_length
-        axes.set_xlabel(f"GFLOPs per example of {tokens} tokens")
-        axes.set_ylabel(f"{metrics(report.student.quality)[0].name}, % (95 %)")
+        axes.set_xlabel(f"GFLOPs per example of {report.student.cost.flops.input_size}")
+        axes.set_ylabel(f"{quality.deciding}{_unit(quality)} (95 %)")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return inline_svg(figure, "Quality against FLOPs per example, with 95 % intervals")
 
@@ -143,13 +149,21 @@ def training_curves(
     return curves
 
 
-def _interval(axes: Axes, score: Interval, row: int, colour: str) -> None:
-    ends = [100 * score.low, 100 * score.high]
+def _scale(quality: Quality) -> int:
+    return 100 if quality.decisive.unit is Unit.SHARE else 1
+
+
+def _unit(quality: Quality) -> str:
+    return ", %" if quality.decisive.unit is Unit.SHARE else ""
+
+
+def _interval(axes: Axes, score: Interval, row: int, scale: int, colour: str) -> None:
+    ends = [scale * score.low, scale * score.high]
     axes.plot(ends, [row, row], color=colour, linewidth=2, solid_capstyle="butt")
-    axes.plot(100 * score.value, row, "o", color=colour, markersize=5.5)
+    axes.plot(scale * score.value, row, "o", color=colour, markersize=5.5)
     axes.annotate(
-        f"{100 * score.value:.1f}",
-        (100 * score.value, row),
+        figures(scale * score.value),
+        (scale * score.value, row),
         xytext=(0, 5),
         textcoords="offset points",
         ha="center",
@@ -159,19 +173,18 @@ def _interval(axes: Axes, score: Interval, row: int, colour: str) -> None:
 
 
 def _reference(axes: Axes, report: RunReport) -> None:
-    teacher = metrics(report.teacher.quality)[0]
-    floor_name, floor = baseline(report.teacher.quality)
-    if teacher.interval is not None:
-        band = (100 * teacher.interval.low, 100 * teacher.interval.high)
+    teacher, scale = report.teacher.quality, _scale(report.teacher.quality)
+    if interval := teacher.decisive.interval:
+        band = (scale * interval.low, scale * interval.high)
         axes.axvspan(*band, color=TEACHER, alpha=0.13, linewidth=0)
-    for value, label, colour in (
-        (teacher.value, "teacher", TEACHER),
-        (floor, floor_name, MUTED),
-    ):
-        axes.axvline(100 * value, color=colour, linewidth=1.2, linestyle="--")
+    lines = [(teacher.decisive.value, "teacher", TEACHER)]
+    if teacher.baseline is not None:
+        lines.append((teacher.baseline.value, teacher.baseline.name, MUTED))
+    for value, label, colour in lines:
+        axes.axvline(scale * value, color=colour, linewidth=1.2, linestyle="--")
         axes.annotate(
-            f"{label} {100 * value:.1f}",
-            (100 * value, 1),
+            f"{label} {figures(scale * value)}",
+            (scale * value, 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, 3),
             textcoords="offset points",

@@ -1,8 +1,7 @@
-"""The predictions of a classifier on every row of a data set."""
+"""A model's outputs on every row of a data set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,29 +16,6 @@ from ..errors import InputError
 Collator = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Predictions:
-    """A classifier's logits on the rows of a data set, in its order.
-
-    Attributes:
-        logits: float32 [N, C].
-        labels: int64 [N], the rows' true classes.
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def classes(self) -> np.ndarray:
-        """[N] predicted classes."""
-        return self.logits.argmax(1)
-
-    @property
-    def correct(self) -> np.ndarray:
-        """[N] bool: whether the predicted class is the true one."""
-        return self.classes == self.labels
-
-
 def predict(
     model: nn.Module,
     dataset: Any,
@@ -47,43 +23,67 @@ def predict(
     *,
     batch_size: int = 64,
     description: str = "",
-) -> Predictions:
-    """Predict every row, in eval mode and without gradients.
+) -> np.ndarray:
+    """The logits of every row, one vector per row, in eval mode and without gradients.
 
     Args:
-        model: a Transformers sequence classifier; its train and eval flags are restored.
-        dataset: tokenised `datasets.Dataset` with a ``labels`` column; columns that the model's
-            forward does not take are left out.
+        model: a Transformers classifier; its train and eval flags are restored.
+        dataset: encoded rows.
         collator: makes a batch of a list of rows.
         batch_size: rows per forward.
         description: shown beside a progress bar on stderr; no bar when empty.
 
+    Returns:
+        float32 [N, C].
+
     Raises:
         InputError: the data set is empty, or a logit is not finite.
     """
+    logits = [
+        output.logits.float().cpu()
+        for output, _ in outputs(
+            model, dataset, collator, batch_size=batch_size, description=description
+        )
+    ]
+    all_logits = torch.cat(logits).numpy()
+    check_finite(model, np.isfinite(all_logits).all(1))
+    return all_logits
+
+
+def outputs(
+    model: nn.Module, dataset: Any, collator: Collator, *, batch_size: int, description: str = ""
+) -> Iterator[tuple[Any, dict[str, Tensor]]]:
+    """Each batch's output and the whole batch on the model's device, in eval mode.
+
+    The model is not given the labels; what it does not take is left out.
+
+    Raises:
+        InputError: the data set is empty.
+    """
     if len(dataset) == 0:
         raise InputError("there are no rows to predict: the data set is empty")
-    logits, labels = [], []
+    device = next(model.parameters()).device
     with inference(model):
         for batch in batches(
-            dataset,
-            collator,
-            columns={*input_columns(model), "labels"},
-            device=next(model.parameters()).device,
-            batch_size=batch_size,
-            description=description,
+            dataset, collator, device=device, batch_size=batch_size, description=description
         ):
-            labels.append(batch.pop("labels").cpu())
-            logits.append(run_model(model, batch).logits.float().cpu())
-    all_logits = torch.cat(logits).numpy()
-    bad_rows = np.flatnonzero(~np.isfinite(all_logits).all(1))
+            unlabelled = {name: tensor for name, tensor in batch.items() if name != "labels"}
+            yield run_model(model, unlabelled), batch
+
+
+def check_finite(model: nn.Module, finite: np.ndarray) -> None:
+    """Refuse a model whose outputs are not finite on every row; finite [N] bool.
+
+    Raises:
+        InputError: naming the first such row.
+    """
+    bad_rows = np.flatnonzero(~finite)
     if len(bad_rows):
         raise InputError(
             f"{type(model).__name__} gives logits that are not finite on {len(bad_rows)} of "
-            f"{len(all_logits)} rows (first: row {bad_rows[0]}); its weights have probably "
+            f"{len(finite)} rows (first: row {bad_rows[0]}); its weights have probably "
             "diverged: lower the learning rate, or check the checkpoint"
         )
-    return Predictions(logits=all_logits, labels=torch.cat(labels).long().numpy())
 
 
 @contextmanager
@@ -93,22 +93,29 @@ def inference(*models: nn.Module) -> Iterator[None]:
         yield
 
 
-def input_columns(model: nn.Module) -> set[str]:
-    """The columns that the model's forward names, without ``labels``."""
-    return {*forward_columns(model)} - {"labels"}
+def model_inputs(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a batch's tensors that the model's forward names, without ``labels``."""
+    known = forward_columns(model) - {"labels"}
+    return {name: tensor for name, tensor in batch.items() if name in known}
+
+
+def input_size(batch: dict[str, Tensor]) -> str:
+    """What one example of a batch is, padding included: "24 tokens", "3×224×224 pixels"."""
+    if "pixel_values" in batch:
+        return "×".join(map(str, batch["pixel_values"].shape[1:])) + " pixels"
+    sizes = [batch[name].shape[1] for name in ("input_ids", "decoder_input_ids") if name in batch]
+    return " + ".join(map(str, sizes)) + " tokens"
 
 
 def batches(
     dataset: Any,
     collator: Collator,
     *,
-    columns: set[str],
     device: torch.device,
     batch_size: int,
     description: str = "",
 ) -> Iterator[dict[str, Tensor]]:
-    """The batches of a data set in order, with those of ``columns`` that it has, on ``device``."""
-    dataset = dataset.select_columns([name for name in dataset.column_names if name in columns])
+    """The batches of a data set in order, on ``device``."""
     starts = track(
         range(0, len(dataset), batch_size),
         description=description,

@@ -1,137 +1,176 @@
-"""The quality of a classifier, alone and against its teacher, with 95 % intervals."""
+"""The quality of a model, alone and against its teacher, with 95 % intervals; for every task."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import InputError
-from .intervals import Interval, bootstrap, bootstrap_mean
-from .predict import Predictions
+from .intervals import Interval, bootstrap
+from .scores import (
+    Assessment,
+    Baseline,
+    Figure,
+    Score,
+    Unit,
+    check_same_rows,
+    ratio,
+    ratio_score,
+    sum_by_row,
+)
 
-CALIBRATION_BINS = 15
+Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationQuality:
-    """How good a classifier is on the test rows.
+class Metric:
+    """One figure of a model's quality.
 
-    Shares run from 0 to 1. Intervals are 95 %, from the bootstrap over rows; those that involve
-    the teacher are paired: both models are resampled on the same rows.
+    Attributes:
+        value: of all test rows; NaN where it is undefined.
+        interval: 95 %; None where it has none.
+        unit: how it is written.
+        higher_is_better: direction.
+    """
+
+    value: float
+    interval: Interval | None
+    unit: Unit
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How good a model is on the test rows.
+
+    Intervals are 95 %, from the bootstrap over rows; those that involve the teacher are paired:
+    both models are resampled on the same rows.
 
     Attributes:
         rows: N.
-        accuracy: share of rows whose predicted class is the true one.
-        macro_f1: mean over the classes of 2·TP / (2·TP + FP + FN); a class that is neither true
-            nor predicted on any row is left out.
-        calibration_error: expected calibration error (see `expected_calibration_error`). It has no
-            interval: resampling biases a sum of absolute gaps upwards.
-        majority: accuracy of always answering the test rows' most frequent class.
-        agreement: share of rows where student and teacher predict the same class.
-        share_retained: student accuracy / teacher accuracy; None where the teacher has none.
-        difference: student accuracy − teacher accuracy.
+        deciding: name of the metric that decides.
+        metrics: by name, the deciding one first.
+        baseline: what knowing nothing reaches in the deciding metric; None where no such is known.
+        agreement: share of answers (classes, tokens) that are the teacher's.
+        ratio: the student's deciding metric over the teacher's; None where the teacher's is 0.
+        difference: the student's deciding metric minus the teacher's.
     """
 
     rows: int
-    accuracy: Interval
-    macro_f1: Interval
-    calibration_error: float
-    majority: float
+    deciding: str
+    metrics: dict[str, Metric]
+    baseline: Baseline | None = None
     agreement: Interval | None = None
-    share_retained: Interval | None = None
+    ratio: Interval | None = None
     difference: Interval | None = None
 
+    @property
+    def decisive(self) -> Metric:
+        """The metric that decides."""
+        return self.metrics[self.deciding]
 
-def classification_quality(
-    predictions: Predictions, *, teacher: Predictions | None = None, seed: int = 0
-) -> ClassificationQuality:
-    """Measure predictions against their labels, and against a teacher's on the same rows.
+
+def quality_of(
+    assessed: Assessment, *, teacher: Assessment | None = None, seed: int = 0
+) -> Quality:
+    """Sum up an assessment, and compare it with the teacher's on the same rows.
 
     Raises:
-        InputError: there are no rows, or the teacher's predictions are of other rows.
+        InputError: there are no rows, or the teacher's assessment is of other rows.
     """
-    if len(predictions.labels) == 0:
+    if assessed.rows == 0:
         raise InputError("quality needs at least one test row, but there are none")
-    correct = predictions.correct
-    return ClassificationQuality(
-        rows=len(correct),
-        accuracy=_mean(correct, seed),
-        macro_f1=_macro_f1(predictions, seed),
-        calibration_error=expected_calibration_error(predictions),
-        majority=float(np.bincount(predictions.labels).max() / len(correct)),
-        **({} if teacher is None else _against_teacher(predictions, teacher, seed)),
+    scores = {name: _metric(score, seed) for name, score in assessed.scores.items()}
+    figures = {name: _plain_metric(figure) for name, figure in assessed.figures.items()}
+    return Quality(
+        rows=assessed.rows,
+        deciding=assessed.deciding,
+        metrics=scores | figures,
+        baseline=assessed.baseline,
+        **({} if teacher is None else _against_teacher(assessed, teacher, seed)),
     )
 
 
-def paired_difference(a: Predictions, b: Predictions, *, seed: int = 0) -> Interval:
-    """Accuracy of ``a`` minus accuracy of ``b``, with its 95 % paired bootstrap interval.
+def paired_difference(a: Assessment, b: Assessment, *, seed: int = 0) -> Interval | None:
+    """Deciding metric of ``a`` minus that of ``b``, with its 95 % paired bootstrap interval.
 
     Raises:
-        InputError: the predictions are of different rows.
+        InputError: the assessments are of different rows.
     """
     check_same_rows(a, b)
-    return _mean(a.correct.astype(np.float64) - b.correct, seed)
+    return difference_over_seeds([a], [b], seed=seed)
 
 
-def expected_calibration_error(predictions: Predictions, bins: int = CALIBRATION_BINS) -> float:
-    """Σ_b (n_b / N)·|accuracy_b − confidence_b| over equal-width bins of confidence.
+def mean_over_seeds(runs: list[Assessment], *, seed: int) -> Interval | None:
+    """The deciding metric's mean over runs that differ in their seed; rows and seeds resampled."""
+    scores = [run.scores[run.deciding] for run in runs]
+    return bootstrap(np.stack([score.rows for score in scores]), scores[0].statistic, seed=seed)
 
-    Confidence is the largest softmax probability; bin b holds confidences in ((b−1)/bins, b/bins]
-    (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-    """
-    logits = predictions.logits.astype(np.float64)
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = exponentials.max(1) / exponentials.sum(1)
-    bin_of_row = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of_row, weights=predictions.correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+
+def difference_over_seeds(
+    a: list[Assessment], b: list[Assessment], *, seed: int
+) -> Interval | None:
+    """Mean difference of the deciding metric of runs paired by seed; rows and seeds resampled."""
+    return _paired(a, b, np.subtract, seed)
 
 
 def _against_teacher(
-    student: Predictions, teacher: Predictions, seed: int
+    student: Assessment, teacher: Assessment, seed: int
 ) -> dict[str, Interval | None]:
     check_same_rows(student, teacher)
-    both = np.stack([student.correct, teacher.correct], axis=1)
     return {
-        "agreement": _mean(student.classes == teacher.classes, seed),
-        "share_retained": bootstrap(both, _ratio, seed=seed),
+        "agreement": _agreement(student, teacher, seed),
+        "ratio": _paired([student], [teacher], ratio, seed),
         "difference": paired_difference(student, teacher, seed=seed),
     }
 
 
-def check_same_rows(a: Predictions, b: Predictions) -> None:
-    """Raise an InputError unless both predict the same rows, as far as their labels tell."""
-    if not np.array_equal(a.labels, b.labels):
-        raise InputError(
-            f"paired measures need the same rows in the same order, but the labels of the two "
-            f"predictions differ ({len(a.labels)} and {len(b.labels)} rows): predict both models "
-            "on one data set"
-        )
+def _agreement(student: Assessment, teacher: Assessment, seed: int) -> Interval | None:
+    if student.answers is None or teacher.answers is None:
+        return None
+    same = student.answers == teacher.answers
+    row_of_answer = student.row_of_answer
+    if row_of_answer is None:
+        row_of_answer = np.arange(student.rows)
+    score = ratio_score(
+        sum_by_row(same, row_of_answer, student.rows),
+        sum_by_row(np.ones(len(same)), row_of_answer, student.rows),
+    )
+    return bootstrap(score.rows[None], score.statistic, seed=seed)
 
 
-def _mean(scores: np.ndarray, seed: int) -> Interval:
-    return bootstrap_mean(scores[None].astype(np.float64), seed=seed)
-
-
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = sums[:, 0] / sums[:, 1]
-    return np.where(sums[:, 1] > 0, ratio, np.nan)
-
-
-def _macro_f1(predictions: Predictions, seed: int) -> Interval:
-    classes = np.union1d(predictions.labels, predictions.classes)
-    truth = predictions.labels[:, None] == classes
-    predicted = predictions.classes[:, None] == classes
-    # 2·TP + FP + FN = rows predicted as the class + rows of the class.
-    rows = np.concatenate([2 * (truth & predicted), truth.astype(int) + predicted], axis=1)
+def _paired(
+    a: list[Assessment], b: list[Assessment], combine: Combine, seed: int
+) -> Interval | None:
+    """``combine`` of the deciding metric's values of two models on the same rows."""
+    score_a, score_b = (run.scores[run.deciding] for run in (a[0], b[0]))
+    width = score_a.rows.shape[1]
 
     def statistic(sums: np.ndarray) -> np.ndarray:
-        doubled_hits, mentions = np.split(sums, 2, axis=1)
-        f1 = np.divide(
-            doubled_hits, mentions, out=np.full_like(mentions, np.nan), where=mentions > 0
-        )
-        return np.nanmean(f1, axis=1)
+        of_a, of_b = sums[..., :width], sums[..., width:]
+        return combine(score_a.statistic(of_a), score_b.statistic(of_b))
 
-    interval = bootstrap(rows, statistic, seed=seed)
-    assert interval is not None, "every class is mentioned at least once"
-    return interval
+    rows = [
+        np.concatenate([one.scores[one.deciding].rows, two.scores[two.deciding].rows], axis=1)
+        for one, two in zip(a, b, strict=True)
+    ]
+    return bootstrap(np.stack(rows), statistic, seed=seed)
+
+
+def _metric(score: Score, seed: int) -> Metric:
+    interval = bootstrap(score.rows[None], score.statistic, seed=seed)
+    return Metric(
+        value=float("nan") if interval is None else interval.value,
+        interval=interval,
+        unit=score.unit,
+        higher_is_better=score.higher_is_better,
+    )
+
+
+def _plain_metric(figure: Figure) -> Metric:
+    return Metric(
+        value=figure.value,
+        interval=None,
+        unit=figure.unit,
+        higher_is_better=figure.higher_is_better,
+    )

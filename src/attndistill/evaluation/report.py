@@ -12,15 +12,12 @@ from .comparison import Comparison
 from .cost import Cost
 from .environment import Environment
 from .fidelity import LayerFidelity
-from .quality import ClassificationQuality
+from .quality import Quality
 from .sample import SampleAttention
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 JSON_NAME = "report.json"
 HTML_NAME = "report.html"
-
-# A task of another kind adds its quality here, its metrics in `metrics.metrics`, and nothing else.
-Quality = ClassificationQuality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +25,15 @@ class SplitSection:
     """One split of the data.
 
     Attributes:
-        rows: of the split.
+        rows: of the split; None for a stream.
         origin: how it came about: the file, or "cut from train with seed 0".
-        truncation: share of its rows cut at ``max_length`` tokens.
+        truncation: share of its rows cut at ``max_length`` tokens; None where it is not known
+            (streams) or nothing is cut (images).
     """
 
-    rows: int
+    rows: int | None
     origin: str
-    truncation: float
+    truncation: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +42,12 @@ class DataSection:
 
     Attributes:
         splits: by name.
-        max_length: tokens.
+        max_length: tokens; None for images.
         labels: the classes by id; empty for tasks without.
     """
 
     splits: dict[str, SplitSection]
-    max_length: int
+    max_length: int | None
     labels: tuple[str, ...] = ()
 
 
@@ -145,7 +143,7 @@ class RunReport:
         """
         try:
             plain = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(
                 f"{source} is not a whole JSON file ({error}); it was probably cut off: run again"
             ) from error

@@ -4,9 +4,20 @@ from dataclasses import dataclass
 
 from .cost import Cost
 from .latency import Latency
-from .metrics import Metric, Unit, baseline, metrics
+from .quality import Metric, Quality
 from .report import RunReport
-from .wording import count, duration, joules, milliseconds, percent, percent_interval, size, times
+from .scores import Unit
+from .wording import (
+    against,
+    count,
+    duration,
+    joules,
+    measure,
+    measured,
+    milliseconds,
+    size,
+    times,
+)
 
 FIDELITY_COLUMNS = (
     "layer",
@@ -22,7 +33,7 @@ ARM_COLUMNS = (
     "seed",
     "terms",
     "quality (95 % interval)",
-    "of the teacher's kept",
+    "of the teacher's",
     "training",
 )
 
@@ -46,17 +57,22 @@ class Row:
 
 def quality_rows(report: RunReport) -> list[Row]:
     """Each metric of teacher and student with its interval."""
-    of_teacher = {metric.name: metric for metric in metrics(report.teacher.quality)}
+    quality, of_teacher = report.student.quality, report.teacher.quality.metrics
     rows = [
         Row(
-            label=metric.name,
-            teacher=metric_text(of_teacher[metric.name]) if metric.name in of_teacher else "",
+            label=name,
+            teacher=metric_text(of_teacher[name]) if name in of_teacher else "",
             student=metric_text(metric),
         )
-        for metric in metrics(report.student.quality)
+        for name, metric in quality.metrics.items()
     ]
-    name, value = baseline(report.student.quality)
-    return [*rows, Row(label=f"{name} (baseline)", teacher=percent(value), student=percent(value))]
+    if quality.agreement is not None:
+        agreement = measured(quality.agreement, Unit.SHARE)
+        rows.append(Row(label="agreement with the teacher", teacher="", student=agreement))
+    if quality.baseline is not None:
+        value = measure(quality.baseline.value, quality.decisive.unit)
+        rows.append(Row(label=f"{quality.baseline.name} (baseline)", teacher=value, student=value))
+    return rows
 
 
 def cost_rows(report: RunReport) -> list[Row]:
@@ -104,34 +120,39 @@ def arm_rows(report: RunReport) -> list[tuple[str, ...]]:
         for arm in report.comparison.arms:
             if arm.name != summary.name:
                 continue
-            retained = arm.quality.share_retained
             rows.append(
                 (
                     arm.name,
                     str(arm.seed),
                     " + ".join(arm.terms),
-                    metric_text(metrics(arm.quality)[0]),
-                    percent(retained.value) if retained else "",
+                    metric_text(arm.quality.decisive),
+                    ratio_text(arm.quality),
                     duration(arm.training_seconds),
                 )
             )
-        if len(summary.seeds) > 1:
-            score = f"{percent(summary.score.value)} ({percent_interval(summary.score)})"
+        if len(summary.seeds) > 1 and summary.score is not None:
+            score = measured(summary.score, report.student.quality.decisive.unit)
             rows.append((summary.name, f"mean of {len(summary.seeds)}", "", score, "", ""))
     return rows
 
 
 def metric_text(metric: Metric) -> str:
     """A metric with its interval: "91.2 % (89.5–92.8 %)"."""
-    value = percent(metric.value) if metric.unit is Unit.SHARE else f"{metric.value:.3f}"
-    interval = metric.interval
-    return value if interval is None else f"{value} ({percent_interval(interval)})"
+    if metric.interval is None:
+        return measure(metric.value, metric.unit)
+    return measured(metric.interval, metric.unit)
+
+
+def ratio_text(quality: Quality) -> str:
+    """The deciding metric over the teacher's: "93.4 %", "1.08×"; empty where it is unknown."""
+    if quality.ratio is None:
+        return ""
+    return against(quality.ratio.value, higher_is_better=quality.decisive.higher_is_better)
 
 
 def _latency_row(teacher: Latency, student: Latency) -> Row:
     return Row(
-        label=f"latency, batch {teacher.batch_size} × {teacher.sequence_length} tokens "
-        "(median, p95)",
+        label=f"latency, batch {teacher.batch_size} × {teacher.input_size} (median, p95)",
         teacher=f"{milliseconds(teacher.median_ms)}, {milliseconds(teacher.p95_ms)}",
         student=f"{milliseconds(student.median_ms)}, {milliseconds(student.p95_ms)}",
         gain=times(teacher.median_ms / student.median_ms),

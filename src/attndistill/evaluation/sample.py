@@ -1,5 +1,6 @@
 """The attention of both models on one real sentence, for pictures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +61,9 @@ def sample_attention(
     teacher: PreTrainedModel,
     student: PreTrainedModel,
     layer_map: LayerMap,
+    batch: Mapping[str, Tensor],
     tokenizer: Any,
-    text: str,
     *,
-    max_length: int,
     max_heads: int = 4,
 ) -> SampleAttention:
     """Run both models on a sentence and keep a few heads of each mapped layer.
@@ -75,19 +75,19 @@ def sample_attention(
         teacher: model on the student's device.
         student: model.
         layer_map: the pairs sampled.
+        batch: of the one sentence; cut to MAX_TOKENS.
         tokenizer: of both models.
-        text: the sentence; cut to ``max_length`` tokens and at most MAX_TOKENS.
-        max_length: as in training.
         max_heads: heads kept per layer.
     """
-    length = min(max_length, MAX_TOKENS)
-    full = tokenizer(text)["input_ids"]
-    batch = tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
-    batch = {name: tensor.to(student.device) for name, tensor in batch.items()}
-    ids = batch["input_ids"][0].tolist()
+    length = batch["input_ids"].shape[1]
+    batch = {
+        name: tensor[:, :MAX_TOKENS].to(student.device)
+        for name, tensor in batch.items()
+        if tensor.dim() == 2 and tensor.shape[1] == length
+    }
     return SampleAttention(
-        tokens=tuple(tokenizer.convert_ids_to_tokens(ids)),
-        truncated=len(full) > len(ids),
+        tokens=tuple(tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())),
+        truncated=length > MAX_TOKENS,
         layers=tuple(
             _layer_sample(pair, max_heads)
             for pair in paired_records(teacher, student, layer_map, batch)

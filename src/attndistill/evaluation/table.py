@@ -8,7 +8,6 @@ from rich.text import Text
 
 from .claims import arm_claim, comparison_caveats, student_claims
 from .headlines import cost_conditions, headlines
-from .metrics import metrics
 from .report import RunReport
 from .rows import (
     ARM_COLUMNS,
@@ -19,8 +18,9 @@ from .rows import (
     fidelity_rows,
     metric_text,
     quality_rows,
+    ratio_text,
 )
-from .wording import count, percent
+from .wording import count
 
 
 def print_report(*reports: RunReport, console: Console | None = None) -> None:
@@ -80,20 +80,20 @@ def _arms(console: Console, report: RunReport) -> None:
         table.add_row(*map(Text, cells))
     console.print(table)
     for difference in comparison.differences:
-        _say(console, arm_claim(difference, report.student.quality.rows))
+        _say(console, arm_claim(difference, report.student.quality))
     for caveat in comparison_caveats(comparison):
         _say(console, caveat, style="dim")
 
 
 def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
-    table = _table("Side by side", "student", "quality (95 %)", "kept", "parameters", "layer map")
+    columns = ("student", "quality (95 %)", "of the teacher's", "parameters", "layer map")
+    table = _table("Side by side", *columns)
     for report in reports:
-        deciding = metrics(report.student.quality)[0]
-        retained, cost = report.student.quality.share_retained, report.student.cost
+        quality, cost = report.student.quality, report.student.cost
         cells = [
             report.student.name,
-            f"{deciding.name} {metric_text(deciding)}",
-            percent(retained.value) if retained else "",
+            f"{quality.deciding} {metric_text(quality.decisive)}",
+            ratio_text(quality),
             count(cost.parameters.total) if cost else "",
             ", ".join(f"{student}←{teacher}" for student, teacher in report.layer_map),
         ]

@@ -4,6 +4,7 @@ import numpy as np
 
 from .energy import Energy, EnergySource
 from .intervals import Interval
+from .scores import Unit
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -27,6 +28,41 @@ def points(difference: float) -> str:
 def points_interval(interval: Interval) -> str:
     """The ends of an interval of differences: "−0.4 to +2.8 points"."""
     return f"{points(interval.low)} to {points(interval.high)} points"
+
+
+def measure(value: float, unit: Unit) -> str:
+    """A metric's value: "91.2 %", "0.034", "23.4"."""
+    if unit is Unit.SHARE:
+        return percent(value)
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def measured(interval: Interval, unit: Unit) -> str:
+    """A metric's value with its interval: "91.2 % (89.5–92.8 %)", "23.4 (22.9–24.0)"."""
+    return f"{measure(interval.value, unit)} ({measure_interval(interval, unit)})"
+
+
+def measure_interval(interval: Interval, unit: Unit) -> str:
+    """The ends of a metric's interval: "89.5–92.8 %", "22.9–24.0"."""
+    if unit is Unit.SHARE:
+        return percent_interval(interval)
+    return f"{measure(interval.low, unit)}–{measure(interval.high, unit)}"
+
+
+def change(difference: Interval, unit: Unit) -> str:
+    """A difference with its interval: "+1.2 points, 95 % interval −0.4 to +2.8 points"."""
+    if unit is Unit.SHARE:
+        return f"{points(difference.value)} points, 95 % interval {points_interval(difference)}"
+    value, low, high = (
+        f"{number:+.3f}".replace("-", "−")
+        for number in (difference.value, difference.low, difference.high)
+    )
+    return f"{value}, 95 % interval {low} to {high}"
+
+
+def against(ratio: float, *, higher_is_better: bool) -> str:
+    """A metric over the teacher's: "93.4 %" of a gain is kept, "1.08×" of an error is made."""
+    return percent(ratio) if higher_is_better else times(ratio)
 
 
 def short_path(name: str) -> str:

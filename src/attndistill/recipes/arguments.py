@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 import torch
 
 from ..errors import InputError
+from ..tasks import Task
 from ..training import DistillationArguments
 from .checking import as_mapping, choose, convert, join, refuse_unknown
 
@@ -56,16 +57,17 @@ NOT_NEGATIVE = (
     "dataloader_num_workers",
 )
 BELOW_ONE = ("adam_beta1", "adam_beta2")
-EVALUATION_METRICS = ("loss", "accuracy")
 
 
-def read_training(raw: Any, path: str) -> dict[str, Any]:
+def read_training(raw: Any, path: str, task: Task) -> dict[str, Any]:
     """Check the student's training arguments and fill in the recipe's defaults.
 
     Evaluation and saving happen every epoch unless said otherwise, the newest checkpoint is kept
-    (and the best one), and ``load_best_model_at_end`` goes by validation accuracy.
+    (and the best one), and ``load_best_model_at_end`` goes by the task's first selection metric.
     """
-    given = _read(raw, path, refused={**ELSEWHERE, "seed": "set seed at the top of the recipe"})
+    given = _read(
+        raw, path, task, refused={**ELSEWHERE, "seed": "set seed at the top of the recipe"}
+    )
     eval_strategy = given.get("eval_strategy", "epoch")
     filled = {
         "eval_strategy": eval_strategy,
@@ -75,19 +77,17 @@ def read_training(raw: Any, path: str) -> dict[str, Any]:
     }
     if "eval_steps" in filled:
         filled.setdefault("save_steps", filled["eval_steps"])
-    if filled.get("load_best_model_at_end"):
-        filled.setdefault("metric_for_best_model", "accuracy")
+    _fill_selection(filled, task)
     _try(filled, path)
     return filled
 
 
-def read_teacher_training(raw: Any, path: str, seed: int) -> dict[str, Any]:
+def read_teacher_training(raw: Any, path: str, task: Task, seed: int) -> dict[str, Any]:
     """Check the teacher's training arguments; only its final weights are kept by default."""
-    given = _read(raw, path, refused=ELSEWHERE)
+    given = _read(raw, path, task, refused=ELSEWHERE)
     best = "epoch" if given.get("load_best_model_at_end") else "no"
     filled = {"eval_strategy": best, "save_strategy": best, "seed": seed, **given}
-    if filled.get("load_best_model_at_end"):
-        filled.setdefault("metric_for_best_model", "accuracy")
+    _fill_selection(filled, task)
     _try(filled, path)
     return filled
 
@@ -102,7 +102,7 @@ def training_arguments(settings: Mapping[str, Any], output_dir: str) -> Distilla
     return DistillationArguments(output_dir=output_dir, **{**quiet, **settings})
 
 
-def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
+def _read(raw: Any, path: str, task: Task, refused: Mapping[str, str]) -> dict[str, Any]:
     settings = as_mapping(raw, path)
     known = {field.name: field for field in fields(DistillationArguments) if field.init}
     refuse_unknown(settings, list(known), path)
@@ -117,13 +117,20 @@ def _read(raw: Any, path: str, refused: Mapping[str, str]) -> dict[str, Any]:
             raise InputError(f"{where} does not belong here: {refused[name]}")
         choices = known[name].metadata.get("choices")
         if name == "metric_for_best_model":
-            choices, value = EVALUATION_METRICS, str(value).removeprefix("eval_")
+            choices, value = list(task.selection), str(value).removeprefix("eval_")
         if choices and value is not None:
             checked[name] = choose(value, list(choices), where)
         else:
             checked[name] = convert(value, hints[name], where)
             _check_range(name, checked[name], where)
     return checked
+
+
+def _fill_selection(settings: dict[str, Any], task: Task) -> None:
+    """By what the best checkpoint is chosen, and in which direction: never by a name's ending."""
+    if settings.get("load_best_model_at_end"):
+        name = settings.setdefault("metric_for_best_model", next(iter(task.selection)))
+        settings.setdefault("greater_is_better", task.selection[name])
 
 
 def _check_range(name: str, value: Any, path: str) -> None:

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import InputError
-from .checking import did_you_mean
-from .tasks import read_task
+from ..errors import InputError, did_you_mean
 
 STARTER = """\
 # A starter: distil your fine-tuned text classifier into one of half its depth.
@@ -85,9 +83,12 @@ def write_starter(file: Path, values: Mapping[str, str | None]) -> None:
         values: task, teacher, train, validation, test, text, text_pair and label.
 
     Raises:
-        InputError: the task does not run, or the file exists or cannot be written.
+        InputError: there is no such task, or the file exists or cannot be written.
     """
-    read_task(values["task"])
+    # Listing recipes takes no models: Transformers is loaded here only.
+    from ..tasks import task_class
+
+    task_class(values["task"])
     text = STARTER.format(
         **{name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
     )

@@ -1,19 +1,16 @@
 """Turn parsed YAML into checked dataclasses; every error names the dotted path of the culprit."""
 
-import difflib
 import math
-import reprlib
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean, shown
+from ..tasks import PYTHON_ONLY
 
 T = TypeVar("T")
-SHORT = reprlib.Repr()
-SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 100, 100
 TRUTH_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -30,7 +27,7 @@ def read_settings(cls: type[T], raw: Any, path: str) -> T:
             itself refuses.
     """
     settings = as_mapping(raw, path)
-    known = [field for field in fields(cls) if field.init]  # type: ignore[arg-type]
+    known = settings_of(cls)
     refuse_unknown(settings, [field.name for field in known], path)
     for field in known:
         required = field.default is MISSING and field.default_factory is MISSING
@@ -44,6 +41,11 @@ def read_settings(cls: type[T], raw: Any, path: str) -> T:
         return cls(**values)
     except InputError as error:
         raise InputError(f"{path}: {error}" if path else str(error)) from error
+
+
+def settings_of(cls: type) -> list[Field]:
+    """The fields of a dataclass that are lines of a recipe: not those for Python objects."""
+    return [f for f in fields(cls) if f.init and not f.metadata.get(PYTHON_ONLY)]
 
 
 def as_mapping(raw: Any, path: str) -> dict[str, Any]:
@@ -60,18 +62,6 @@ def refuse_unknown(settings: Iterable[str], known: Sequence[str], path: str) -> 
         if name not in known:
             choices = "" if len(known) > 12 else f"; known keys: {', '.join(known)}"
             raise InputError(f"unknown key {join(path, name)}{did_you_mean(name, known)}{choices}")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean …?`` or nothing."""
-    lowered = {choice.casefold(): choice for choice in known}
-    close = difflib.get_close_matches(name.casefold(), lowered, n=1)
-    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
-
-
-def shown(value: Any) -> str:
-    """A value for a message, however long it is."""
-    return SHORT.repr(value)
 
 
 def join(path: str, name: str) -> str:

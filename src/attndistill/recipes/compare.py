@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ..evaluation import ArmRun, RunReport, compare_arms, predict, write_report
+from ..evaluation import ArmRun, RunReport, compare_arms, write_report
 from .console import say
 from .measure import Distilled
 from .output import CHECKPOINTS, STUDENT, claim_output, holds_run_of, is_finished
@@ -44,15 +44,13 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
                 seed=arm.seed,
                 terms=tuple(arm.terms),
                 training_seconds=distilled.report.training.seconds,
-                predictions=distilled.predictions,
+                assessed=distilled.assessed,
             )
         )
         if is_main:
             full = distilled.report
     assert full is not None, "the full objective with the recipe's seed is one of the arms"
-    comparison = compare_arms(
-        runs, teacher=prepared.teacher_predictions, reference=arm_name(recipe)
-    )
+    comparison = compare_arms(runs, teacher=prepared.teacher_assessed, reference=arm_name(recipe))
     report = replace(full, comparison=comparison)
     write_report(report, recipe.output_dir)
     return report
@@ -84,10 +82,8 @@ def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
     kind = type(new_student(arm, prepared))
     student = kind.from_pretrained(folder / STUDENT, use_safetensors=True)
     student.to(prepared.teacher.device)  # type: ignore[arg-type]
-    data = prepared.data
-    return Distilled(
-        report=RunReport.read(folder), predictions=predict(student, data.test, data.collator)
-    )
+    assessed = prepared.task.assess(student, prepared.data, teacher=prepared.teacher_assessed)
+    return Distilled(report=RunReport.read(folder), assessed=assessed)
 
 
 def _distil_arm(arm: Recipe, prepared: Prepared, is_main: bool) -> Distilled:

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from ..evaluation.flops import count_flops
 from ..evaluation.layers import count_parameters
+from ..evaluation.predict import model_inputs
 from .console import say
 from .output import check_output
 from .plan import plan_lines
@@ -46,15 +47,18 @@ def _size_lines(
     teacher: PreTrainedModel, student: PreTrainedModel, batch: dict[str, Tensor]
 ) -> Iterator[str]:
     device = student.device
-    inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+    inputs = {name: tensor.to(device) for name, tensor in batch.items()}
     models = {"Teacher": teacher, "Student": student}
     teacher.to(device)  # type: ignore[arg-type]
-    flops = {name: count_flops(model, inputs).layers for name, model in models.items()}
+    flops = {
+        name: count_flops(model, model_inputs(model, inputs)).layers
+        for name, model in models.items()
+    }
     for name, model in models.items():
         size = count_parameters(model)
         yield (
             f"{name}: {size.total / 1e6:.2f}M parameters ({size.embedding / 1e6:.2f}M of them "
-            f"embeddings), {flops[name] / 1e6:.1f} MFLOPs per text in its layers"
+            f"embeddings), {flops[name] / 1e6:.1f} MFLOPs per example in its layers"
         )
     share = flops["Student"] / flops["Teacher"]
     yield f"The student's layers take {share:.1%} of the teacher's FLOPs"

@@ -4,22 +4,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..evaluation import (
+    Assessment,
     Cost,
     DataSection,
     ModelSection,
-    Predictions,
     RunReport,
     SampleAttention,
     SplitSection,
     TrainingSection,
     attention_fidelity,
-    classification_quality,
     detect_environment,
     measure_costs,
-    predict,
+    quality_of,
     sample_attention,
 )
 from ..matching import LayerMap
@@ -34,10 +33,10 @@ SAMPLE_TOKENS = 14
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Distilled:
-    """A finished run: its report, and what its student says on the test rows."""
+    """A finished run: its report, and what its student does on the test rows."""
 
     report: RunReport
-    predictions: Predictions
+    assessed: Assessment
 
 
 def measure(
@@ -61,16 +60,17 @@ def measure(
         notes: remarks for the report, besides those on the data.
         details: measure costs and show attention on a sentence too.
     """
-    teacher, data = prepared.teacher, prepared.data
+    task, teacher, data = prepared.task, prepared.teacher, prepared.data
     # An arm that needs no teacher left it where it was.
     teacher.to(student.device)  # type: ignore[arg-type]
-    predictions = predict(student, data.test, data.collator, description="Student on test")
+    of_teacher = prepared.teacher_assessed
+    assessed = task.assess(student, data, teacher=of_teacher, description="Student on test")
     cost = _costs(recipe, prepared, student) if details else {}
     pairs = layer_map(recipe, student, teacher)
     report = RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=detect_environment(student.device),
-        task=recipe.task,
+        task=task.name,
         seed=recipe.seed,
         recipe=recipe.to_dict(),
         trust_remote_code=recipe.trust_remote_code,
@@ -79,13 +79,13 @@ def measure(
         teacher=ModelSection(
             name=recipe.teacher.model,
             architecture=architecture(teacher),
-            quality=classification_quality(prepared.teacher_predictions),
+            quality=quality_of(of_teacher),
             cost=cost.get("teacher"),
         ),
         student=ModelSection(
             name=str(Path(recipe.output_dir, STUDENT)),
             architecture=architecture(student),
-            quality=classification_quality(predictions, teacher=prepared.teacher_predictions),
+            quality=quality_of(assessed, teacher=of_teacher),
             cost=cost.get("student"),
         ),
         training=TrainingSection(
@@ -94,11 +94,11 @@ def measure(
             history=tuple(trainer.state.log_history),
             first_step=dict(trainer.term_readings or {}),
         ),
-        fidelity=tuple(attention_fidelity(teacher, student, pairs, data.test, data.collator)),
-        sample=_sample(recipe, prepared, student, pairs) if details else None,
-        notes=(*prepared.data.examples.notes, *notes),
+        fidelity=tuple(attention_fidelity(teacher, student, pairs, data.test.rows, data.collator)),
+        sample=_sample(prepared, student, pairs) if details else None,
+        notes=(*prepared.remarks(), *notes),
     )
-    return Distilled(report=report, predictions=predictions)
+    return Distilled(report=report, assessed=assessed)
 
 
 def _costs(recipe: Recipe, prepared: Prepared, student: PreTrainedModel) -> dict[str, Cost]:
@@ -108,39 +108,35 @@ def _costs(recipe: Recipe, prepared: Prepared, student: PreTrainedModel) -> dict
         folders["teacher"] = teacher_folder
     return measure_costs(
         {"teacher": prepared.teacher, "student": student},
-        prepared.data.test,
+        prepared.data.test.rows,
         prepared.data.collator,
         folders=folders,
     )
 
 
 def _data_section(recipe: Recipe, prepared: Prepared) -> DataSection:
-    data = prepared.data
+    labels = prepared.data.labels
     return DataSection(
         splits={
             split: SplitSection(
-                rows=len(table),
-                origin=data.examples.origins[split],
-                truncation=data.truncated[split],
+                rows=len(part.table) if part.table is not None else None,
+                origin=prepared.examples.origins[split],
+                truncation=part.truncated,
             )
-            for split, table in data.examples.splits()
+            for split, part in prepared.data.splits().items()
         },
-        max_length=recipe.data.max_length,
-        labels=prepared.labels.names,
+        max_length=recipe.task.longest,
+        labels=labels.names if labels is not None else (),
     )
 
 
 def _sample(
-    recipe: Recipe, prepared: Prepared, student: PreTrainedModel, pairs: LayerMap
-) -> SampleAttention:
+    prepared: Prepared, student: PreTrainedModel, pairs: LayerMap
+) -> SampleAttention | None:
     """Both models' attention on the first test text of a length that tells and can be read."""
-    data = prepared.data
-    distances = [abs(len(ids) - SAMPLE_TOKENS) for ids in data.test["input_ids"]]
-    return sample_attention(
-        prepared.teacher,
-        student,
-        pairs,
-        prepared.tokenizer,
-        data.examples.test.texts[distances.index(min(distances))],
-        max_length=recipe.data.max_length,
-    )
+    rows, tokenizer = prepared.data.test.rows, prepared.data.processor
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        return None
+    distances = [abs(len(ids) - SAMPLE_TOKENS) for ids in rows["input_ids"]]
+    batch = prepared.data.collator([rows[distances.index(min(distances))]])
+    return sample_attention(prepared.teacher, student, pairs, batch, tokenizer)

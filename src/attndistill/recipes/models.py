@@ -1,4 +1,4 @@
-"""Load tokenizers and classifiers from folders or the hub: safetensors only, no foreign code."""
+"""Load processors and models from folders or the hub: safetensors only, no foreign code."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -15,7 +13,7 @@ from transformers import (
 
 from ..errors import InputError
 from ..students import build_student
-from .labels import LabelMap, check_student_labels
+from ..tasks import LabelMap, Task, check_student_labels, label_names
 from .schema import FreshStudent, KeptLayers, Recipe, StudentModel
 from .tokenizers import check_same_tokenizer
 
@@ -46,52 +44,51 @@ def load_config(name: str, path: str, *, trust_remote_code: bool) -> PreTrainedC
     return _loaded(load, name, path)[1]
 
 
-def load_tokenizer(name: str, path: str, *, trust_remote_code: bool) -> PreTrainedTokenizerBase:
-    """Load a model's tokenizer.
+def load_processor(name: str, path: str, *, task: Task, trust_remote_code: bool) -> Any:
+    """Load a model's tokenizer or image processor, fit for the task.
 
     Raises:
-        InputError: there is none, or it has no padding token.
+        InputError: there is none, or it lacks what the task needs.
     """
 
-    def load() -> PreTrainedTokenizerBase:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    def load() -> Any:
+        kind = task.processor_class
+        return kind.from_pretrained(name, trust_remote_code=trust_remote_code)
 
-    tokenizer = _loaded(load, name, path)
-    if tokenizer.pad_token is None:
-        raise InputError(
-            f"{path}: the tokenizer of {name!r} has no padding token, so texts cannot be batched; "
-            "set pad_token (often to eos_token) and save it with save_pretrained"
-        )
-    return tokenizer
+    processor = _loaded(load, name, path)
+    task.fit_processor(processor, path)
+    return processor
 
 
-def load_classifier(
-    name: str, path: str, *, labels: LabelMap, fresh_head: bool, trust_remote_code: bool
+def load_model(
+    name: str,
+    path: str,
+    *,
+    task: Task,
+    labels: LabelMap | None,
+    fresh_head: bool,
+    trust_remote_code: bool,
 ) -> PreTrainedModel:
-    """Load a sequence classifier with the given classes.
+    """Load a model of a task, with the given classes.
 
     Args:
         name: folder or hub name.
         path: its dotted path in the recipe, for errors.
-        labels: the classes.
+        task: decides the kind of model.
+        labels: the classes, if the task has any.
         fresh_head: whether weights that the checkpoint lacks may be drawn at random.
         trust_remote_code: whether code that comes with the model may run.
 
     Raises:
-        InputError: the weights cannot be loaded, or some are missing and ``fresh_head`` is False.
+        InputError: the weights cannot be loaded, or some are missing and may not be.
     """
     config = load_config(name, path, trust_remote_code=trust_remote_code)
-    if config.problem_type not in (None, "single_label_classification"):
-        raise InputError(
-            f"{path}: {name!r} is made for {config.problem_type}; classification distils models "
-            "that choose one class per text"
-        )
-    config.id2label = dict(enumerate(labels.names))
-    config.label2id = {label: number for number, label in enumerate(labels.names)}
+    task.configure(config, labels, path)
     _check_safetensors(name, path)
+    fresh_head = fresh_head and task.has_own_head
 
     def load() -> tuple[PreTrainedModel, Mapping[str, Any]]:
-        return AutoModelForSequenceClassification.from_pretrained(
+        return task.model_class(config).from_pretrained(
             name,
             config=config,
             use_safetensors=True,
@@ -104,21 +101,25 @@ def load_classifier(
     missing = sorted(info["missing_keys"])
     if missing and not fresh_head:
         raise InputError(
-            f"{path}: {name!r} is not a fine-tuned classifier: its weights lack "
-            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; give a fine-tuned model, "
-            "or let it be fine-tuned first with teacher.train (for example "
-            "{num_train_epochs: 1, learning_rate: 5.0e-5})"
+            f"{path}: {name!r} is not a model fine-tuned for {task.name}: its weights lack "
+            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; give a fine-tuned model"
+            + (
+                ", or let it be fine-tuned first with teacher.train (for example "
+                "{num_train_epochs: 1, learning_rate: 5.0e-5})"
+                if task.has_own_head
+                else ""
+            )
         )
     return model.float()
 
 
 def make_student(
-    recipe: Recipe, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, labels: LabelMap
+    recipe: Recipe, teacher: PreTrainedModel, processor: Any, labels: LabelMap | None
 ) -> PreTrainedModel:
     """Make the student that the recipe describes; fresh weights come from torch's generator.
 
     Raises:
-        InputError: it cannot be built, or does not fit the teacher's tokenizer or labels.
+        InputError: it cannot be built, or does not fit the teacher's processor or labels.
     """
     match recipe.student:
         case KeptLayers(keep_layers=layers):
@@ -127,18 +128,20 @@ def make_student(
             return build_student(teacher, config=config)
         case StudentModel(model=name):
             trust, path = recipe.trust_remote_code, "student.model"
-            own = load_config(name, path, trust_remote_code=trust)
-            check_student_labels(label_names(own), labels.names)
-            other = load_tokenizer(name, path, trust_remote_code=trust)
-            check_same_tokenizer(other, tokenizer)
-            return load_classifier(
-                name, path, labels=labels, fresh_head=True, trust_remote_code=trust
+            if labels is not None:
+                own = load_config(name, path, trust_remote_code=trust)
+                check_student_labels(label_names(own), labels.names)
+            other = load_processor(name, path, task=recipe.task, trust_remote_code=trust)
+            if isinstance(processor, PreTrainedTokenizerBase):
+                check_same_tokenizer(other, processor)
+            return load_model(
+                name,
+                path,
+                task=recipe.task,
+                labels=labels,
+                fresh_head=True,
+                trust_remote_code=trust,
             )
-
-
-def label_names(config: PreTrainedConfig) -> list[str]:
-    """The class names of a config in the order of their numbers."""
-    return [name for _, name in sorted((config.id2label or {}).items())]
 
 
 def _check_attention(raw: Any, path: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from transformers import PreTrainedModel, set_seed
 
 from ..errors import InputError
-from .data import load_examples, tokenise
-from .labels import labels_of_data, labels_of_teacher
-from .models import label_names, load_classifier, load_config, load_tokenizer
+from ..tasks import Task
+from .data import encode, load_examples
+from .models import load_config, load_model, load_processor
 from .prepared import Prepared, dry_step, layer_map, new_student
 from .schema import Recipe
 from .teachers import fine_tuned
@@ -28,29 +28,29 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
         InputError: whatever is wrong with the recipe's data and models; before any training.
     """
     _check_one_process()
-    name, trust = recipe.teacher.model, recipe.trust_remote_code
-    examples = load_examples(recipe.data)
+    task, name, trust = recipe.task, recipe.teacher.model, recipe.trust_remote_code
+    examples = load_examples(recipe.data, task)
     config = load_config(name, "teacher.model", trust_remote_code=trust)
-    tokenizer = load_tokenizer(name, "teacher.model", trust_remote_code=trust)
+    processor = load_processor(name, "teacher.model", task=task, trust_remote_code=trust)
     training = recipe.teacher.train
-    match_labels = labels_of_teacher if training is None else labels_of_data
-    labels = match_labels(examples.train, label_names(config))
-    data = tokenise(examples, labels, tokenizer, recipe.data.max_length)
-    # The fresh classification head of a teacher to be fine-tuned is drawn here.
+    labels = task.labels(examples.train, config, trained=training is not None)
+    # The fresh head of a teacher to be fine-tuned is drawn here.
     set_seed(recipe.seed if training is None else training["seed"])
-    teacher = load_classifier(
+    teacher = load_model(
         name,
         "teacher.model",
+        task=task,
         labels=labels,
         fresh_head=training is not None,
         trust_remote_code=trust,
     )
-    _check_length(recipe.data.max_length, teacher)
-    prepared = Prepared(teacher=teacher, tokenizer=tokenizer, labels=labels, data=data)
+    _check_length(task, teacher)
+    data = encode(examples, task, labels, processor, teacher)
+    prepared = Prepared(task=task, teacher=teacher, examples=examples, data=data)
     _check_student(recipe, prepared)
     if training is not None and train_teacher:
         cache = Path(recipe.output_dir).parent / "teachers"
-        teacher = fine_tuned(teacher, training, data=data, tokenizer=tokenizer, cache=cache)
+        teacher = fine_tuned(teacher, training, task=task, data=data, cache=cache)
     return replace(prepared, teacher=teacher.eval())
 
 
@@ -65,15 +65,15 @@ def _check_one_process() -> None:
 def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     """Fail on a student that does not fit now, not after the teacher's fine-tuning."""
     student = new_student(recipe, prepared)
-    _check_length(recipe.data.max_length, student)
+    _check_length(recipe.task, student)
     layer_map(recipe, student, prepared.teacher)
     dry_step(recipe, prepared, student, prepared.first_batch(CHECKED_ROWS))
 
 
-def _check_length(max_length: int, model: PreTrainedModel) -> None:
+def _check_length(task: Task, model: PreTrainedModel) -> None:
     longest = getattr(model.config, "max_position_embeddings", None)
-    if isinstance(longest, int) and 0 < longest < max_length:
+    if isinstance(longest, int) and task.longest is not None and 0 < longest < task.longest:
         raise InputError(
-            f"data.max_length is {max_length}, but {type(model).__name__} takes at most {longest} "
-            "tokens: lower data.max_length"
+            f"data.max_length is {task.longest}, but {type(model).__name__} takes at most "
+            f"{longest} tokens: lower data.max_length"
         )

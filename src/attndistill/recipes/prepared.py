@@ -3,24 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedModel, set_seed
 
 from ..capture import depth
 from ..errors import InputError
-from ..evaluation import Predictions, predict
+from ..evaluation import Assessment
 from ..matching import LayerMap, resolve_layer_map
 from ..objectives import TermReading
+from ..tasks import Data, Task
 from ..training import DistillationTrainer
 from .arguments import training_arguments
-from .data import Data
-from .labels import LabelMap
+from .data import Examples
 from .models import make_student
 from .schema import Recipe
-from .teachers import accuracy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,45 +28,50 @@ class Prepared:
     """Teacher and data, ready for any number of students.
 
     Attributes:
-        teacher: the classifier to learn from.
-        tokenizer: the teacher's, and the student's.
-        labels: the classes.
-        data: the tokenised splits.
+        task: what they are for.
+        teacher: the model to learn from.
+        examples: the splits as read.
+        data: the splits encoded.
     """
 
+    task: Task
     teacher: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    labels: LabelMap
+    examples: Examples
     data: Data
 
     @cached_property
-    def teacher_predictions(self) -> Predictions:
-        """What the teacher says on the test rows."""
-        return predict(
-            self.teacher, self.data.test, self.data.collator, description="Teacher on test"
-        )
+    def teacher_assessed(self) -> Assessment:
+        """What the teacher does on the test rows."""
+        return self.task.assess(self.teacher, self.data, description="Teacher on test")
 
     def first_batch(self, rows: int) -> dict[str, Tensor]:
         """The first training rows as a batch."""
-        train = self.data.train
-        return self.data.collator([train[row] for row in range(min(rows, len(train)))])
+        return self.data.collator(list(islice(self.data.train.rows, rows)))
 
     def notes(self) -> Iterator[str]:
         """What was decided or noticed on the way, for the user."""
-        splits = {split: len(table) for split, table in self.data.examples.splits()}
+        splits = {split: len(table) for split, table in self.examples.splits()}
         yield "Data: " + ", ".join(f"{rows} {split} rows" for split, rows in splits.items())
-        yield from self.data.examples.notes
-        yield "Labels: " + ", ".join(f"{n} {name}" for n, name in enumerate(self.labels.names))
-        cut = {split: share for split, share in self.data.truncated.items() if share}
-        if cut:
-            shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items())
+        yield from self.remarks()
+        if self.data.labels is not None:
+            names = enumerate(self.data.labels.names)
+            yield "Labels: " + ", ".join(f"{number} {name}" for number, name in names)
+        cut = {split: part.truncated for split, part in self.data.splits().items()}
+        if any(cut.values()):
+            shares = ", ".join(f"{share:.1%} of {split}" for split, share in cut.items() if share)
             yield f"Texts cut off at max_length: {shares}"
+
+    def remarks(self) -> Iterator[str]:
+        """What the reader of a report should know of the data."""
+        yield from self.examples.notes
+        if self.data.labels is not None and self.data.labels.note:
+            yield self.data.labels.note
 
 
 def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
     """The recipe's student, the same for the same seed."""
     set_seed(recipe.seed)
-    return make_student(recipe, prepared.teacher, prepared.tokenizer, prepared.labels)
+    return make_student(recipe, prepared.teacher, prepared.data.processor, prepared.data.labels)
 
 
 def layer_map(recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel) -> LayerMap:
@@ -87,17 +92,19 @@ def make_trainer(
 ) -> DistillationTrainer:
     """The recipe's trainer for this student."""
     settings = {**recipe.training, "seed": recipe.seed}
+    task, data = prepared.task, prepared.data
     return DistillationTrainer(
         student,
         prepared.teacher,
         training_arguments(settings, output_dir=str(checkpoints)),
         objective=recipe.objective,
         layer_map=recipe.layer_map,
-        data_collator=prepared.data.collator,
-        train_dataset=prepared.data.train,
-        eval_dataset=prepared.data.validation,
-        processing_class=prepared.tokenizer,
-        compute_metrics=accuracy,
+        data_collator=data.collator,
+        train_dataset=data.train.rows,
+        eval_dataset=data.validation.rows,
+        processing_class=data.processor,
+        compute_metrics=task.compute_metrics(data),
+        preprocess_logits_for_metrics=task.preprocess_logits(),
     )
 
 

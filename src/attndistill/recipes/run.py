@@ -56,7 +56,7 @@ def distil(
     trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
     resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    save_student(student, prepared.tokenizer, folder / STUDENT)
+    save_student(student, prepared.data.processor, folder / STUDENT)
     distilled = measure(
         recipe,
         prepared,

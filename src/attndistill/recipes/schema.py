@@ -1,7 +1,7 @@
 """What a recipe says: checked, frozen, with its defaults filled in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from ..errors import InputError
 from ..matching import LayerMapSpec
 from ..matching.layers import LayerStrategy
 from ..objectives import AttentionTerm, LogitsTerm, Objective, TaskTerm, Term
+from ..tasks import Task, task_class
 from .arguments import read_teacher_training, read_training
-from .checking import as_mapping, join, read_settings, refuse_unknown
+from .checking import as_mapping, join, read_settings, refuse_unknown, settings_of
 from .paths import locate_data, locate_model
-from .tasks import read_task
 from .yaml_file import apply_settings, read_yaml
 
 
@@ -57,20 +57,6 @@ StudentConfig = KeptLayers | StudentModel | FreshStudent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
-    """The data's columns by their role."""
-
-    text: str = "text"
-    text_pair: str | None = None
-    label: str = "label"
-
-    def __post_init__(self) -> None:
-        names = [name for name in (self.text, self.text_pair, self.label) if name is not None]
-        if len(set(names)) < len(names):
-            raise InputError(f"a column has one role, but they are {', '.join(names)}")
-
-
-@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where the examples are.
 
@@ -81,20 +67,12 @@ class DataConfig:
             the training rows.
         test: likewise.
         name: the configuration of a data set that has several, such as ``sst2`` of ``glue``.
-        columns: which column is what.
-        max_length: tokens at which a text is cut off.
     """
 
     train: str | list[str]
     validation: str | list[str] | None = None
     test: str | list[str] | None = None
     name: str | None = None
-    columns: Columns = Columns()
-    max_length: int = 128
-
-    def __post_init__(self) -> None:
-        if self.max_length < 2:
-            raise InputError(f"max_length must be at least 2 tokens, not {self.max_length}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +80,10 @@ class Recipe:
     """A whole run: what is distilled into what, on which data, for which objective.
 
     Attributes:
-        task: the kind of model; ``classification`` of text.
+        task: the kind of model, and how it reads the data.
         teacher: the model to learn from.
         student: the model that learns.
-        data: the examples.
+        data: where the examples are.
         terms: the objective's terms by name.
         layer_map: which teacher layer teaches which student layer.
         training: the student's `DistillationArguments`, by their own names.
@@ -114,7 +92,7 @@ class Recipe:
         trust_remote_code: whether code that comes with a model may run.
     """
 
-    task: str
+    task: Task
     teacher: TeacherConfig
     student: StudentConfig
     data: DataConfig
@@ -140,10 +118,10 @@ class Recipe:
         if "attention" in terms:
             terms["attention"]["layers"] = self.layer_map
         plain = {
-            "task": self.task,
+            "task": self.task.name,
             "teacher": {key: value for key, value in asdict(self.teacher).items() if value},
             "student": asdict(self.student),
-            "data": asdict(self.data),
+            "data": asdict(self.data) | _task_settings(self.task),
             "objective": terms,
             "training": dict(self.training),
             "seed": self.seed,
@@ -189,25 +167,26 @@ def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
             raise InputError(f"the recipe has no {name}: add it (see `attndistill recipes`)")
     rest = read_settings(_Rest, {name: raw[name] for name in others if name in raw}, "")
     teacher = read_settings(TeacherConfig, raw["teacher"], "teacher")
-    objective = raw.get("objective", {"task": {}, "logits": {}, "attention": {}})
-    terms, layer_map = _read_objective(objective)
+    task, data = _read_data(raw["task"], raw["data"])
+    terms, layer_map = _read_objective(raw.get("objective", _default_objective(task)))
+    _check_labelled(task, terms)
     student = _read_student(raw["student"])
     if isinstance(student, StudentModel):
         student = StudentModel(model=locate_model(student.model, folder, "student.model"))
     train = teacher.train
     if train is not None:
-        train = read_teacher_training(train, "teacher.train", rest.seed)
+        train = read_teacher_training(train, "teacher.train", task, rest.seed)
     return Recipe(
-        task=read_task(raw["task"]),
+        task=task,
         teacher=TeacherConfig(
             model=locate_model(teacher.model, folder, "teacher.model"),
             train=train,
         ),
         student=student,
-        data=_located(read_settings(DataConfig, raw["data"], "data"), folder),
+        data=_located(data, folder),
         terms=terms,
         layer_map=layer_map,
-        training=read_training(raw.get("training", {}), "training"),
+        training=read_training(raw.get("training", {}), "training", task),
         output_dir=rest.output_dir,
         seed=rest.seed,
         trust_remote_code=rest.trust_remote_code,
@@ -225,6 +204,35 @@ class _Rest:
             raise InputError(f"output_dir must be a folder's path, not {self.output_dir!r}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+
+
+def _read_data(name: Any, raw: Any) -> tuple[Task, DataConfig]:
+    """The lines of ``data``: where the rows are, and how the task reads them."""
+    kind, settings = task_class(name), as_mapping(raw, "data")
+    places = [field.name for field in fields(DataConfig)]
+    known = [*places, *(field.name for field in settings_of(kind))]
+    refuse_unknown(settings, known, "data")
+    own = {name: value for name, value in settings.items() if name not in places}
+    places_given = {name: value for name, value in settings.items() if name in places}
+    return read_settings(kind, own, "data"), read_settings(DataConfig, places_given, "data")
+
+
+def _task_settings(task: Task) -> dict[str, Any]:
+    values = {field.name: getattr(task, field.name) for field in settings_of(type(task))}
+    return {n: asdict(v) if is_dataclass(v) else v for n, v in values.items()}  # type: ignore[arg-type]
+
+
+def _default_objective(task: Task) -> dict[str, Any]:
+    terms: dict[str, Any] = {"task": {}, "logits": {}, "attention": {}}
+    return terms if task.labelled else {name: terms[name] for name in ("logits", "attention")}
+
+
+def _check_labelled(task: Task, terms: Mapping[str, Term]) -> None:
+    if not task.labelled and "task" in terms:
+        raise InputError(
+            "objective.task needs labels, but data.columns.label is null: remove the task term, or "
+            "name the label column"
+        )
 
 
 def _read_student(raw: Any) -> StudentConfig:

@@ -1,15 +1,12 @@
-"""Read examples from files, saved data sets and the hub: the wanted columns, values as stored."""
+"""Read splits from files, saved data sets and the hub: values as stored."""
 
 import csv
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from datasets import (
-    ClassLabel,
     Dataset,
     DatasetDict,
     concatenate_datasets,
@@ -17,60 +14,26 @@ from datasets import (
     load_from_disk,
 )
 
-from ..errors import InputError
-from .checking import did_you_mean, shown
-from .schema import Columns, DataConfig
+from ..errors import InputError, shown
+from .schema import DataConfig
 
 SPLITS = ("train", "validation", "test")
 SAVED_TO_DISK = ("state.json", "dataset_dict.json")
-WHOLE_NUMBER = re.compile(r"\s*[-+]?[0-9]+(\.0*)?\s*", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
-    """The rows of one split.
-
-    Attributes:
-        texts: the text, or the first of a pair.
-        pairs: the second texts, or None.
-        labels: as the source has them: whole numbers or text.
-        label_names: the names of numbered labels, where the source has them.
-        source: its name, for messages.
-    """
-
-    texts: list[str]
-    pairs: list[str] | None
-    labels: list[int | str]
-    label_names: tuple[str, ...] | None
-    source: str
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def select(self, rows: list[int], source: str) -> "Table":
-        """The given rows, in this order."""
-        return Table(
-            texts=[self.texts[row] for row in rows],
-            pairs=None if self.pairs is None else [self.pairs[row] for row in rows],
-            labels=[self.labels[row] for row in rows],
-            label_names=self.label_names,
-            source=source,
-        )
-
-
-def read_tables(data: DataConfig) -> dict[str, Table]:
+def read_splits(data: DataConfig) -> dict[str, Dataset]:
     """Read the splits that the recipe names, and those that come with a named data set.
 
     Raises:
-        InputError: a source cannot be read, lacks a column, is empty, or holds an empty text.
+        InputError: a source cannot be read.
     """
-    tables = {}
+    found = {}
     for split in SPLITS:
         source = getattr(data, split)
         dataset = _own_split(data, split) if source is None else _read(source, data.name, split)
         if dataset is not None:
-            tables[split] = _table(dataset, data.columns, f"data.{split}")
-    return _numbered(tables)
+            found[split] = dataset
+    return found
 
 
 def _read(source: str | list[str], name: str | None, split: str) -> Dataset:
@@ -197,87 +160,3 @@ def _parsed(line: str, file: Path, number: int) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{file}, line {number}: not a JSON object: {error}") from error
-
-
-def _table(dataset: Dataset, columns: Columns, path: str) -> Table:
-    if len(dataset) == 0:
-        raise InputError(f"{path} is empty: it has no rows")
-    roles = {"text": columns.text, "text_pair": columns.text_pair, "label": columns.label}
-    for role, name in roles.items():
-        if name is not None and name not in dataset.column_names:
-            raise InputError(
-                f"{path} has no column {name!r} (data.columns.{role})"
-                f"{did_you_mean(name, dataset.column_names)}; "
-                f"its columns are {', '.join(dataset.column_names)}"
-            )
-    feature = dataset.features[columns.label]
-    pair = columns.text_pair
-    return Table(
-        texts=_texts(dataset, columns.text, path),
-        pairs=None if pair is None else _texts(dataset, pair, path),
-        labels=_labels(dataset[columns.label], columns.label, path),
-        label_names=tuple(feature.names) if isinstance(feature, ClassLabel) else None,
-        source=path,
-    )
-
-
-def _texts(dataset: Dataset, column: str, path: str) -> list[str]:
-    values = list(dataset[column])
-    empty = [row for row, text in enumerate(values) if text is None or not str(text).strip()]
-    if empty:
-        raise InputError(
-            f"{path}: column {column!r} is empty in {_rows(empty)}; fill or remove those rows"
-        )
-    wrong = [row for row, text in enumerate(values) if not isinstance(text, str)]
-    if wrong:
-        raise InputError(
-            f"{path}: column {column!r} must hold text, but {_rows(wrong)} hold other values, "
-            f"such as {values[wrong[0]]!r}; is this the text column?"
-        )
-    return values
-
-
-def _labels(values: Any, column: str, path: str) -> list[int | str]:
-    values = list(values)
-    missing = [row for row, value in enumerate(values) if value is None or value == ""]
-    if missing:
-        raise InputError(
-            f"{path}: column {column!r} has no label in {_rows(missing)}; fill or remove those rows"
-        )
-    if all(_whole_number(value) is not None for value in values):
-        return values
-    wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
-    if wrong:
-        raise InputError(
-            f"{path}: column {column!r} must hold one class per row, a whole number or text, but "
-            f"{_rows(wrong[:1])} holds {values[wrong[0]]!r}"
-        )
-    return values
-
-
-def _numbered(tables: dict[str, Table]) -> dict[str, Table]:
-    """Labels as numbers where they are numbers in every split: "1" and "n/a" are two names."""
-    numbers: dict[str, list[Any]] = {
-        split: [_whole_number(label) for label in table.labels] for split, table in tables.items()
-    }
-    if any(None in found for found in numbers.values()):
-        return tables
-    return {split: replace(table, labels=numbers[split]) for split, table in tables.items()}
-
-
-def _whole_number(value: Any) -> int | None:
-    """The label as a number where it is one, also in a CSV file or stored as a float."""
-    if isinstance(value, str) and not WHOLE_NUMBER.fullmatch(value):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return int(number) if number.is_integer() else None
-
-
-def _rows(rows: list[int]) -> str:
-    """Row numbers, counted from 1 without the header."""
-    shown = ", ".join(str(row + 1) for row in rows[:5])
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return f"data {'row' if len(rows) == 1 else 'rows'} {shown}{more}"

@@ -9,25 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import (
-    EvalPrediction,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-)
+from transformers import PreTrainedModel, Trainer
 
 from ..export import save_student
+from ..tasks import Data, Task
 from .arguments import training_arguments
 from .console import say
-from .data import Data
 
 
 def fine_tuned(
     teacher: PreTrainedModel,
     settings: Mapping[str, Any],
     *,
+    task: Task,
     data: Data,
-    tokenizer: PreTrainedTokenizerBase,
     cache: Path,
 ) -> PreTrainedModel:
     """The teacher fine-tuned on the data: from the cache, or trained now and put there.
@@ -35,24 +30,24 @@ def fine_tuned(
     Args:
         teacher: the model as loaded; its weights, the data and the settings make the fingerprint.
         settings: training arguments, with the seed.
-        data: the tokenised splits; validation is used where the settings evaluate.
-        tokenizer: saved with the model.
+        task: gives the metrics.
+        data: the encoded splits; validation is used where the settings evaluate.
         cache: the folder of fine-tuned teachers.
     """
     kept = cache / fingerprint(teacher, settings, data)
     if kept.is_dir():
         say(f"Teacher: fine-tuned before on this data with these settings; reused from {kept}")
     else:
-        say(f"Teacher: fine-tuning on {len(data.train)} rows, once; kept in {kept}")
+        say(f"Teacher: fine-tuning on {len(data.train.rows)} rows, once; kept in {kept}")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".training-", dir=cache) as scratch:
-            _fine_tune(teacher, settings, data, scratch)
-            _publish(teacher, tokenizer, Path(scratch, "teacher"), kept)
+            _fine_tune(teacher, settings, task, data, scratch)
+            _publish(teacher, data.processor, Path(scratch, "teacher"), kept)
     return type(teacher).from_pretrained(kept, use_safetensors=True)
 
 
 def fingerprint(teacher: PreTrainedModel, settings: Mapping[str, Any], data: Data) -> str:
-    """16 hexadecimal digits over the weights, the settings and the tokenised splits."""
+    """16 hexadecimal digits over the weights, the settings and the encoded splits."""
     digest = hashlib.sha256()
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     digest.update(json.dumps(teacher.config.to_diff_dict(), sort_keys=True, default=str).encode())
@@ -60,37 +55,30 @@ def fingerprint(teacher: PreTrainedModel, settings: Mapping[str, Any], data: Dat
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
     for split in (data.train, data.validation):
-        for row in split.select_columns(["input_ids", "labels"]):
-            digest.update(json.dumps(row, sort_keys=True).encode())
+        for batch in split.rows.with_format("arrow").iter(batch_size=1000):
+            for column in batch.columns:
+                digest.update(json.dumps(column.to_pylist(), default=str).encode())
     return digest.hexdigest()[:16]
 
 
-def accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    """Share of rows whose highest logit is the label's."""
-    logits = prediction.predictions
-    logits = logits[0] if isinstance(logits, tuple) else logits
-    return {"accuracy": float((logits.argmax(-1) == prediction.label_ids).mean())}
-
-
 def _fine_tune(
-    teacher: PreTrainedModel, settings: Mapping[str, Any], data: Data, scratch: str
+    teacher: PreTrainedModel, settings: Mapping[str, Any], task: Task, data: Data, scratch: str
 ) -> None:
     trainer = Trainer(
         model=teacher,
         args=training_arguments(settings, output_dir=scratch),
         data_collator=data.collator,
-        train_dataset=data.train,
-        eval_dataset=data.validation,
-        compute_metrics=accuracy,
+        train_dataset=data.train.rows,
+        eval_dataset=data.validation.rows,
+        compute_metrics=task.compute_metrics(data),
+        preprocess_logits_for_metrics=task.preprocess_logits(),
     )
     trainer.train()
 
 
-def _publish(
-    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, written: Path, kept: Path
-) -> None:
+def _publish(teacher: PreTrainedModel, processor: Any, written: Path, kept: Path) -> None:
     """Put the folder in place whole; one that another run put there meanwhile is as good."""
-    save_student(teacher, tokenizer, written)
+    save_student(teacher, processor, written)
     try:
         written.rename(kept)
     except OSError:

@@ -34,8 +34,8 @@ class DistillationTrainer(Trainer):
         args: training arguments.
         objective: what to train for.
         layer_map: which teacher layer teaches which student layer, see `resolve_layer_map`.
-        train_dataset, eval_dataset, data_collator, processing_class, compute_metrics, callbacks,
-            optimizers: as in ``transformers.Trainer``.
+        train_dataset, eval_dataset, data_collator, processing_class, compute_metrics,
+            preprocess_logits_for_metrics, callbacks, optimizers: as in ``transformers.Trainer``.
         peft_config: train adapters of the student instead of all its weights.
 
     Raises:
@@ -60,6 +60,7 @@ class DistillationTrainer(Trainer):
         eval_dataset: Dataset | dict[str, Dataset] | None = None,
         processing_class: Any = None,
         compute_metrics: Callable | None = None,
+        preprocess_logits_for_metrics: Callable | None = None,
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
         peft_config: Any = None,
@@ -82,6 +83,7 @@ class DistillationTrainer(Trainer):
             eval_dataset=eval_dataset,
             processing_class=processing_class,
             compute_metrics=compute_metrics,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
             callbacks=callbacks,
             optimizers=optimizers,
         )

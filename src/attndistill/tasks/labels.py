@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ..errors import InputError
-from .checking import did_you_mean
-from .tables import Table
+from transformers import PreTrainedConfig
+
+from ..errors import InputError, did_you_mean
+from .table import Table, flattened
 
 DEFAULT_NAME = re.compile(r"LABEL_\d+")
 
@@ -25,20 +27,46 @@ class LabelMap:
     numbers: Mapping[int | str, int]
     note: str | None = None
 
-    def encode(self, table: Table) -> list[int]:
-        """The class numbers of a table's rows.
+    def encode(self, table: Table) -> list[Any]:
+        """The class numbers of a table's ``label`` column, of lists too.
 
         Raises:
             InputError: a label that is not among the classes, with its row.
         """
-        for row, label in enumerate(table.labels):
-            if label not in self.numbers:
-                known = ", ".join(str(label) for label in self.numbers)
-                raise InputError(
-                    f"{table.source}, data row {row + 1}: the label {label!r} is unknown"
-                    f"{did_you_mean(str(label), map(str, self.numbers))}; known labels: {known}"
-                )
-        return [self.numbers[label] for label in table.labels]
+        return [
+            [self._number(each, table, row) for each in label]
+            if isinstance(label, list)
+            else self._number(label, table, row)
+            for row, label in enumerate(table.rows["label"])
+        ]
+
+    def _number(self, label: int | str, table: Table, row: int) -> int:
+        if label not in self.numbers:
+            known = ", ".join(str(label) for label in self.numbers)
+            raise InputError(
+                f"{table.source}, data row {row + 1}: the label {label!r} is unknown"
+                f"{did_you_mean(str(label), map(str, self.numbers))}; known labels: {known}"
+            )
+        return self.numbers[label]
+
+
+def match_labels(table: Table, config: PreTrainedConfig, *, trained: bool) -> LabelMap:
+    """The classes of a task, from the training rows and the teacher.
+
+    Args:
+        table: the training rows.
+        config: the teacher's.
+        trained: whether the teacher will be fine-tuned on these rows: then they decide.
+
+    Raises:
+        InputError: see `labels_of_data` and `labels_of_teacher`.
+    """
+    return (labels_of_data if trained else labels_of_teacher)(table, label_names(config))
+
+
+def label_names(config: PreTrainedConfig) -> list[str]:
+    """The class names of a config in the order of their numbers."""
+    return [name for _, name in sorted((config.id2label or {}).items())]
 
 
 def labels_of_data(table: Table, teacher_names: Sequence[str]) -> LabelMap:
@@ -50,7 +78,7 @@ def labels_of_data(table: Table, teacher_names: Sequence[str]) -> LabelMap:
     Raises:
         InputError: there are fewer than two classes.
     """
-    found = sorted(set(table.labels), key=lambda label: (isinstance(label, str), label))
+    found = _found(table)
     if len(found) < 2:
         raise InputError(
             f"{table.source} needs at least two classes, but every label is {found[0]!r}; "
@@ -81,10 +109,11 @@ def labels_of_teacher(table: Table, teacher_names: Sequence[str]) -> LabelMap:
     unnamed = all(DEFAULT_NAME.fullmatch(name) for name in names)
     if table.label_names is not None:
         return _named_numbers(table, names, unnamed)
-    if isinstance(table.labels[0], str):
-        if unnamed and not set(table.labels) <= set(names):
+    found = _found(table)
+    if isinstance(found[-1], str):
+        if unnamed and not set(found) <= set(names):
             raise InputError(
-                f"{table.source} has the labels {_listed(table.labels)}, but the teacher's classes "
+                f"{table.source} has the labels {_listed(found)}, but the teacher's classes "
                 f"have no names ({', '.join(names)}), so which is which is unknown; write the "
                 "labels as class numbers, or set id2label in the teacher's config.json"
             )
@@ -143,6 +172,14 @@ def _identity(count: int) -> dict[int | str, int]:
     return {number: number for number in range(count)}
 
 
+def _found(table: Table) -> list[int | str]:
+    """The labels of a table, each once; numbers first."""
+    found = set(flattened(table.rows["label"]))
+    if not found:
+        raise InputError(f"{table.source} has no label in any row; is data.columns.label right?")
+    return sorted(found, key=lambda label: (isinstance(label, str), label))
+
+
 def _listed(labels: Sequence[int | str]) -> str:
-    found = sorted({str(label) for label in labels})
+    found = [str(label) for label in labels]
     return ", ".join(found[:5]) + (" …" if len(found) > 5 else "")

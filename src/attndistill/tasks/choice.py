@@ -1,0 +1,24 @@
+"""Which class a task's name in a recipe stands for: the one place."""
+
+from ..errors import InputError, did_you_mean, shown
+from .classification import TextClassification
+from .task import Task
+from .token_classification import TokenClassification
+
+TASKS = ("classification", "token-classification")
+
+
+def task_class(name: object) -> type[Task]:
+    """The class of a task.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    match name:
+        case "classification":
+            return TextClassification
+        case "token-classification":
+            return TokenClassification
+        case _:
+            hint = did_you_mean(str(name), TASKS)
+            raise InputError(f"task is {shown(name)}{hint}; choose {', '.join(TASKS)}")
