@@ -145,7 +145,10 @@ def sum_by_row(values: np.ndarray, row_of_value: np.ndarray, rows: int) -> np.nd
 
 def check_same_rows(a: Assessment, b: Assessment) -> None:
     """Raise an InputError unless both are of the same rows, as far as their truth tells."""
-    if a.rows != b.rows or not np.array_equal(a.truth, b.truth):
+    same = a.rows == b.rows and np.array_equal(a.truth, b.truth)
+    if a.row_of_answer is not None and b.row_of_answer is not None:
+        same = same and np.array_equal(a.row_of_answer, b.row_of_answer)
+    if not same:
         raise InputError(
             f"paired measures need the same rows in the same order, but what is true differs "
             f"({a.rows} and {b.rows} rows): assess both models on one data set"

@@ -11,7 +11,7 @@ import yaml
 from ..errors import InputError
 from ..matching import LayerMapSpec
 from ..matching.layers import LayerStrategy
-from ..objectives import AttentionTerm, LogitsTerm, Objective, TaskTerm, Term
+from ..objectives import AttentionTerm, Objective, TaskTerm, Term
 from ..tasks import Task, task_class
 from .arguments import read_teacher_training, read_training
 from .checking import as_mapping, join, read_settings, refuse_unknown, settings_of
@@ -168,7 +168,7 @@ def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
     rest = read_settings(_Rest, {name: raw[name] for name in others if name in raw}, "")
     teacher = read_settings(TeacherConfig, raw["teacher"], "teacher")
     task, data = _read_data(raw["task"], raw["data"])
-    terms, layer_map = _read_objective(raw.get("objective", _default_objective(task)))
+    terms, layer_map = _read_objective(raw.get("objective", _default_objective(task)), task)
     _check_labelled(task, terms)
     student = _read_student(raw["student"])
     if isinstance(student, StudentModel):
@@ -253,7 +253,7 @@ def _read_student(raw: Any) -> StudentConfig:
             )
 
 
-def _read_objective(raw: Any) -> tuple[dict[str, Term], LayerMapSpec]:
+def _read_objective(raw: Any, task: Task) -> tuple[dict[str, Term], LayerMapSpec]:
     """The one place where a term's name becomes a term."""
     settings = as_mapping(raw, "objective")
     refuse_unknown(settings, ("task", "logits", "attention"), "objective")
@@ -270,7 +270,7 @@ def _read_objective(raw: Any) -> tuple[dict[str, Term], LayerMapSpec]:
             case "task":
                 terms[name] = read_settings(TaskTerm, term, path)
             case "logits":
-                terms[name] = read_settings(LogitsTerm, term, path)
+                terms[name] = read_settings(task.logits_term, term, path)
             case "attention":
                 layer_map = _read_layers(term.pop("layers", layer_map), f"{path}.layers")
                 terms[name] = read_settings(AttentionTerm, term, path)

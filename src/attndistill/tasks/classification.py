@@ -26,6 +26,8 @@ from ..evaluation import (
     predict,
     values_of,
 )
+from ..objectives import LogitsTerm, Term
+from ..objectives.outputs import LabelSetTerm, ValueTerm
 from .labels import LabelMap, label_names, match_labels
 from .table import (
     Table,
@@ -119,6 +121,17 @@ class TextClassification(Task):
     def labelled(self) -> bool:
         """Whether there is a label column."""
         return self.columns.label is not None
+
+    @property
+    def logits_term(self) -> type[Term]:
+        """Of one distribution over classes, of one for each label, or of a number."""
+        match self.problem_type:
+            case Problem.ONE_CLASS:
+                return LogitsTerm
+            case Problem.LABEL_SET:
+                return LabelSetTerm
+            case _:
+                return ValueTerm
 
     @property
     def longest(self) -> int:

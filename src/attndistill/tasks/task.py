@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from ..evaluation import Assessment, Collator
+from ..objectives import LogitsTerm, Term
 from .labels import LabelMap
 from .table import Table
 
@@ -94,6 +95,11 @@ class Task(ABC):
     def labelled(self) -> bool:
         """Whether the data has labels, without which there is no task term."""
         return True
+
+    @property
+    def logits_term(self) -> type[Term]:
+        """What compares the models' outputs."""
+        return LogitsTerm
 
     @property
     def longest(self) -> int | None:
