@@ -1,4 +1,4 @@
-"""The Triton backend for CUDA devices. Loaded on use: needs triton, which comes with torch there."""
+"""The Triton backend for CUDA devices. Loaded on use: it needs triton."""
 
 from .launch import triton_divergence
 

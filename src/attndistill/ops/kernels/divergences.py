@@ -79,7 +79,7 @@ def _bregman(p, q, gap):
 
 @triton.jit
 def _from_mixture(gap):
-    """log P_s - log M and log P_t - log M for M = (P_s + P_t) / 2."""
+    """Returns log P_s - log M and log P_t - log M for M = (P_s + P_t) / 2."""
     size = tl.abs(gap)
     x = tl.where(size < 0.5, size, 0.0)
     # expm1(-x) / 2, then log1p of it as 2 artanh(y / (2 + y)).

@@ -66,16 +66,15 @@ def query_gradient(
     sums = tl.zeros([BM, q_s.shape[1]], tl.float32)
     bounds = key_bounds(row, mask, BM, BN)
     for PART in tl.static_range(3):
-        EDGE: tl.constexpr = PART != 1
         first, last = part_bounds(PART, bounds)
         for column in tl.range(first, last, BN):
-            k_s = load_block(keys_s, column, student.key_row, mask.keys, EDGE, BN, DS)
-            k_t = load_block(keys_t, column, teacher.key_row, mask.keys, EDGE, BN, DT)
+            k_s = load_block(keys_s, column, student.key_row, mask.keys, PART != 1, BN, DS)
+            k_t = load_block(keys_t, column, teacher.key_row, mask.keys, PART != 1, BN, DT)
             z_s = logits(q_s, k_s, student.factor, PREC_S, False)
-            z_s = hide(z_s, mask, batch, row, column, EDGE, BM, BN, False) - log_s[:, None]
+            z_s = hide(z_s, mask, batch, row, column, PART != 1, BM, BN, False) - log_s[:, None]
             z_t = teacher_logs(
                 q_t, k_t, teacher, mask, batch, head, row, column, lse_t, lse_stride,
-                TEACHERS, EDGE, BM, BN, DT, PREC_T, False,
+                TEACHERS, PART != 1, BM, BN, DT, PREC_T, False,
             )  # fmt: skip
             slope = logit_gradient(
                 tl.exp2(z_s),
@@ -134,17 +133,16 @@ def key_gradient(
         keys_t = key_base(teacher, batch, head, 0)
         k_t = load_block(keys_t, column, teacher.key_row, mask.keys, True, BN, DT)
         for PART in tl.static_range(3):
-            EDGE: tl.constexpr = PART != 1
             first, last = part_bounds(PART, bounds)
             for row in tl.range(first, last, BM):
-                q_s = load_block(queries_s, row, student.query_row, mask.queries, EDGE, BM, DS)
-                q_t = load_block(queries_t, row, teacher.query_row, mask.queries, EDGE, BM, DT)
+                q_s = load_block(queries_s, row, student.query_row, mask.queries, PART != 1, BM, DS)
+                q_t = load_block(queries_t, row, teacher.query_row, mask.queries, PART != 1, BM, DT)
                 log_s = load_rows(lse_s, mask, batch, head, row, 1e30, BM)
                 z_s = logits(q_s, k_s, student.factor, PREC_S, True)
-                z_s = hide(z_s, mask, batch, row, column, EDGE, BM, BN, True) - log_s[None, :]
+                z_s = hide(z_s, mask, batch, row, column, PART != 1, BM, BN, True) - log_s[None, :]
                 z_t = teacher_logs(
                     q_t, k_t, teacher, mask, batch, head, row, column, lse_t, lse_stride,
-                    TEACHERS, EDGE, BM, BN, DT, PREC_T, True,
+                    TEACHERS, PART != 1, BM, BN, DT, PREC_T, True,
                 )  # fmt: skip
                 slope = logit_gradient(
                     tl.exp2(z_s),

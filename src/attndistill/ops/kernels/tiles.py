@@ -99,8 +99,10 @@ def key_base(side, batch, head, teacher):
 def logits(query, key, factor, PRECISION: tl.constexpr, TRANSPOSED: tl.constexpr):
     """Unmasked logits of a tile."""
     if TRANSPOSED:
-        return tl.dot(key, tl.trans(query), input_precision=PRECISION) * factor
-    return tl.dot(query, tl.trans(key), input_precision=PRECISION) * factor
+        products = tl.dot(key, tl.trans(query), input_precision=PRECISION)
+    else:
+        products = tl.dot(query, tl.trans(key), input_precision=PRECISION)
+    return products * factor
 
 
 @triton.jit
@@ -208,13 +210,9 @@ def _ordered(start, inner, outer, stop):
 
 @triton.jit
 def _as_rows(values, TRANSPOSED: tl.constexpr):
-    if TRANSPOSED:
-        return values[None, :]
-    return values[:, None]
+    return values[None, :] if TRANSPOSED else values[:, None]
 
 
 @triton.jit
 def _as_columns(values, TRANSPOSED: tl.constexpr):
-    if TRANSPOSED:
-        return values[:, None]
-    return values[None, :]
+    return values[:, None] if TRANSPOSED else values[None, :]

@@ -45,12 +45,11 @@ def normalisers(
     total = tl.zeros([BM], tl.float32)
     bounds = key_bounds(row, mask, BM, BN)
     for PART in tl.static_range(3):
-        EDGE: tl.constexpr = PART != 1
         first, last = part_bounds(PART, bounds)
         for column in tl.range(first, last, BN):
-            k = load_block(keys, column, side.key_row, mask.keys, EDGE, BN, D)
+            k = load_block(keys, column, side.key_row, mask.keys, PART != 1, BN, D)
             z = logits(q, k, side.factor, PREC, False)
-            z = hide(z, mask, batch, row, column, EDGE, BM, BN, False)
+            z = hide(z, mask, batch, row, column, PART != 1, BM, BN, False)
             top, total, _, _ = _online(top, total, z)
     store_rows(lse, mask, batch, head, row, _log_sum(top, total), BM)
 
@@ -87,15 +86,14 @@ def one_pass_kl(
     gaps = tl.zeros([BM], tl.float32)
     bounds = key_bounds(row, mask, BM, BN)
     for PART in tl.static_range(3):
-        EDGE: tl.constexpr = PART != 1
         first, last = part_bounds(PART, bounds)
         for column in tl.range(first, last, BN):
-            k_s = load_block(keys_s, column, student.key_row, mask.keys, EDGE, BN, DS)
-            k_t = load_block(keys_t, column, teacher.key_row, mask.keys, EDGE, BN, DT)
+            k_s = load_block(keys_s, column, student.key_row, mask.keys, PART != 1, BN, DS)
+            k_t = load_block(keys_t, column, teacher.key_row, mask.keys, PART != 1, BN, DT)
             z_s = logits(q_s, k_s, student.factor, PREC_S, False)
             z_t = logits(q_t, k_t, teacher.factor, PREC_T, False)
-            z_s = hide(z_s, mask, batch, row, column, EDGE, BM, BN, False)
-            z_t = hide(z_t, mask, batch, row, column, EDGE, BM, BN, False)
+            z_s = hide(z_s, mask, batch, row, column, PART != 1, BM, BN, False)
+            z_t = hide(z_t, mask, batch, row, column, PART != 1, BM, BN, False)
             top_s, total_s, p_s, shrink_s = _online(top_s, total_s, z_s)
             top_t, total_t, p_t, shrink_t = _online(top_t, total_t, z_t)
             if REVERSE:
@@ -149,16 +147,15 @@ def row_values(
     d = tl.zeros([BM], tl.float32)
     bounds = key_bounds(row, mask, BM, BN)
     for PART in tl.static_range(3):
-        EDGE: tl.constexpr = PART != 1
         first, last = part_bounds(PART, bounds)
         for column in tl.range(first, last, BN):
-            k_s = load_block(keys_s, column, student.key_row, mask.keys, EDGE, BN, DS)
-            k_t = load_block(keys_t, column, teacher.key_row, mask.keys, EDGE, BN, DT)
+            k_s = load_block(keys_s, column, student.key_row, mask.keys, PART != 1, BN, DS)
+            k_t = load_block(keys_t, column, teacher.key_row, mask.keys, PART != 1, BN, DT)
             z_s = logits(q_s, k_s, student.factor, PREC_S, False)
-            z_s = hide(z_s, mask, batch, row, column, EDGE, BM, BN, False) - log_s[:, None]
+            z_s = hide(z_s, mask, batch, row, column, PART != 1, BM, BN, False) - log_s[:, None]
             z_t = teacher_logs(
                 q_t, k_t, teacher, mask, batch, head, row, column, lse_t, lse_stride,
-                TEACHERS, EDGE, BM, BN, DT, PREC_T, False,
+                TEACHERS, PART != 1, BM, BN, DT, PREC_T, False,
             )  # fmt: skip
             parts = row_parts(tl.exp2(z_s), tl.exp2(z_t), (z_s - z_t) * LN2, KIND)
             a += tl.sum(parts[0], 1)
@@ -184,7 +181,7 @@ def _query_block(mask, BM: tl.constexpr):
 
 @triton.jit
 def _online(top, total, z):
-    """Takes a tile into the rows' running maximum and sum; returns them, 2^(z - top), the shrink."""
+    """Takes a tile into the rows' maximum and sum; returns them, 2^(z - top) and the shrink."""
     new_top = tl.maximum(top, tl.max(z, 1))
     shrink = tl.exp2(top - new_top)
     p = tl.exp2(z - new_top[:, None])
