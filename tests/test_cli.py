@@ -190,6 +190,28 @@ def test_a_killed_run_resumes_to_the_same_student(capsys, workplace, killed_at, 
     assert "Finished before" in capsys.readouterr().out
 
 
+def test_a_recipe_that_proved_wrong_is_corrected_in_its_folder(capsys, workplace):
+    file = workplace.write(workplace.recipe)
+    assert main(["run", str(file), "--set", "data.columns.label=lable"]) == 2
+    assert "did you mean 'label'" in only_error(capsys)
+    assert main(["run", str(file)]) == 0
+    shutil.rmtree(workplace.own / "run" / "student")
+    assert main(["run", str(file)]) == 2
+    assert "an unfinished run" in capsys.readouterr().err
+    assert main(["run", str(file), "--resume"]) == 0
+    assert (workplace.own / "run" / "student" / "model.safetensors").is_file()
+
+
+def test_a_run_that_diverged_fails_and_saves_nothing(capsys, workplace):
+    recipe = workplace.recipe
+    recipe["training"] |= {"learning_rate": 1e20, "max_grad_norm": 0, "eval_strategy": "no"}
+    assert main(["run", str(workplace.write(recipe))]) == 1
+    captured = capsys.readouterr()
+    assert "the student diverged" in captured.err
+    assert "Traceback" not in captured.err
+    assert not (workplace.own / "run" / "student").exists()
+
+
 def test_ctrl_c_says_how_to_go_on(capsys, workplace, killed_at):
     killed_at(2, KeyboardInterrupt())
     assert main(["run", str(workplace.write(workplace.recipe))]) == 130
@@ -245,6 +267,22 @@ def test_compare_runs_every_arm_and_seed_once(capsys, workplace):
     assert difference["seeds"] == [42, 43]
     quality = {arm["name"]: arm["quality"] for arm in comparison["arms"][:2]}
     assert quality["task+logits"] == report["student"]["quality"]
+
+
+def test_an_arm_runs_again_with_the_teacher_of_its_comparison(capsys, workplace):
+    recipe = workplace.recipe
+    recipe["teacher"] = {
+        "model": str(workplace.shared / "encoder"),
+        "train": {"num_train_epochs": 1},
+    }
+    recipe["objective"] = {"task": {}, "logits": {}}
+    assert main(["compare", str(workplace.write(recipe)), "--seeds", "1"]) == 0
+    arm = workplace.own / "run" / "arms" / "task" / "seed-42"
+    (arm / "report.json").unlink()
+    capsys.readouterr()
+    assert main(["run", str(arm / "recipe.yaml")]) == 0
+    assert "reused from" in capsys.readouterr().out
+    assert [path.name for path in arm.parent.iterdir()] == ["seed-42"]
 
 
 def test_several_processes_are_refused(capsys, workplace, monkeypatch):

@@ -3,8 +3,14 @@ import shutil
 
 import pytest
 import torch
-from recipes.workplace import NEGATIVE, NEUTRAL, POSITIVE, make_config, make_tokenizer
-from transformers import BertForSequenceClassification, MPNetConfig, MPNetForSequenceClassification
+from recipes.workplace import NEGATIVE, NEUTRAL, POSITIVE, make_config, make_tokenizer, write_csv
+from transformers import (
+    BertForSequenceClassification,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from attndistill.errors import InputError
 from attndistill.recipes.models import load_config, load_model, load_processor
@@ -93,6 +99,11 @@ def test_an_attention_implementation_that_could_run_code_is_refused(workplace, f
 def test_a_known_attention_implementation_is_kept(workplace):
     folder = with_config(copied(workplace), attn_implementation="eager")
     assert classifier(folder).config._attn_implementation == "eager"
+
+
+def test_a_flash_kernel_named_in_the_config_is_replaced_by_the_default(workplace):
+    folder = with_config(copied(workplace), attn_implementation="flash_attention_2")
+    assert classifier(folder).config._attn_implementation == "sdpa"
 
 
 def test_other_kinds_of_classifier_are_refused(workplace):
@@ -201,6 +212,44 @@ def test_an_unsupported_architecture_is_refused(workplace):
 
 def test_texts_longer_than_the_model_takes_are_refused(workplace):
     assert "at most 40 tokens" in refused(prepared_with, workplace, "data.max_length=41")
+
+
+def test_texts_that_do_not_fit_are_found_before_training(workplace):
+    tokenizer = make_tokenizer([*POSITIVE, *NEGATIVE, *NEUTRAL])
+    own = workplace.own / "roberta"
+    # RoBERTa's positions start after the padding's, so 40 of them take 38 tokens.
+    sizes = make_config(tokenizer).to_dict() | {"pad_token_id": 1}
+    RobertaForSequenceClassification(RobertaConfig(**sizes)).save_pretrained(own)
+    tokenizer.save_pretrained(own)
+    rows = [{"review": " ".join(["good"] * n), "label": "positive"} for n in (3, 60)]
+    teacher = (f"teacher.model={own}", f"data.test={write_csv(workplace.own / 'test.csv', rows)}")
+    message = refused(prepared_with, workplace, *teacher, "data.max_length=40")
+    assert "a first step with the longest text fails" in message
+    assert "data.max_length" in message
+    prepared_with(workplace, *teacher, "data.max_length=38")
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(workplace):
+    folder = copied(workplace)
+    make_tokenizer([*POSITIVE, *NEGATIVE, *NEUTRAL, "more"]).save_pretrained(folder)
+    message = refused(prepared_with, workplace, f"teacher.model={folder}")
+    assert "teacher.model has 22 token embeddings" in message
+    assert "up to 22" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("training.optim=adamw_bnb_8bit", "bitsandbytes"),
+        ("training.lr_scheduler_kwargs={nonsense: 1}", "nonsense"),
+        ("training.report_to=nonsense", "nonsense is not supported"),
+        ("training={dataloader_drop_last: true, per_device_train_batch_size: 97}", "whole batch"),
+        ("student={config: {is_decoder: true}}", "causal"),
+        ("student={config: {chunk_size_feed_forward: 7}}", "chunk size 7"),
+    ],
+)
+def test_what_only_a_step_shows_is_refused_before_training(workplace, setting, expected):
+    assert expected in refused(prepared_with, workplace, setting)
 
 
 def test_a_teacher_is_fine_tuned_once(workplace, capsys):

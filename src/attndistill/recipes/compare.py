@@ -9,7 +9,15 @@ from ..errors import InputError
 from ..evaluation import ArmRun, RunReport, compare_arms, write_report
 from .console import say
 from .measure import Distilled
-from .output import CHECKPOINTS, STUDENT, claim_output, holds_run_of, is_finished
+from .output import (
+    ARMS,
+    CHECKPOINTS,
+    STUDENT,
+    claim_output,
+    holds_run_of,
+    is_finished,
+    record_recipe,
+)
 from .preparation import prepare
 from .prepared import Prepared, new_student
 from .run import distil
@@ -31,6 +39,7 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
         raise InputError(f"--seeds must be at least 1, not {seeds}")
     claim_output(recipe, resume=True)
     prepared = prepare(recipe)
+    record_recipe(recipe)
     for note in prepared.notes():
         say(note)
     runs, full = [], None
@@ -64,7 +73,7 @@ def arms(recipe: Recipe, seeds: int) -> Iterator[tuple[str, Recipe]]:
             arm = replace(recipe.with_terms(terms[:count]), seed=seed)
             name = arm_name(arm)
             if count < len(terms) or seed != recipe.seed:
-                folder = Path(recipe.output_dir, "arms", name, f"seed-{seed}")
+                folder = Path(recipe.output_dir, ARMS, name, f"seed-{seed}")
                 arm = replace(arm, output_dir=str(folder))
             yield name, arm
 
@@ -89,6 +98,7 @@ def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
 def _distil_arm(arm: Recipe, prepared: Prepared, is_main: bool) -> Distilled:
     """Costs are the same in every arm; side arms keep no checkpoints once they are done."""
     checkpoint = claim_output(arm, resume=True)
+    record_recipe(arm)
     distilled = distil(arm, prepared, checkpoint, details=is_main)
     if not is_main:
         shutil.rmtree(Path(arm.output_dir, CHECKPOINTS), ignore_errors=True)

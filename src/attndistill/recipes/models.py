@@ -19,7 +19,8 @@ from .tokenizers import check_same_tokenizer
 
 T = TypeVar("T")
 # A config file may name code to fetch and run as its attention (CVE-2026-4372).
-SAFE_ATTENTION = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
+FLASH_ATTENTION = ("flash_attention_2", "flash_attention_3")
+SAFE_ATTENTION = ("sdpa", "eager", *FLASH_ATTENTION)
 
 
 def load_config(name: str, path: str, *, trust_remote_code: bool) -> PreTrainedConfig:
@@ -84,6 +85,9 @@ def load_model(
     """
     config = load_config(name, path, trust_remote_code=trust_remote_code)
     task.configure(config, labels, path)
+    if config._attn_implementation in FLASH_ATTENTION:
+        # The default computes the same. A flash kernel takes no float32, and hides its FLOPs.
+        config._attn_implementation = None
     _check_safetensors(name, path)
     fresh_head = fresh_head and task.has_own_head
 

@@ -12,6 +12,7 @@ from .yaml_file import read_yaml
 
 RECIPE_FILE = "recipe.yaml"
 REPORT_FILE = "report.json"
+ARMS = "arms"
 CHECKPOINTS = "checkpoints"
 STUDENT = "student"
 
@@ -34,7 +35,7 @@ def check_output(recipe: Recipe) -> Path:
 
 
 def claim_output(recipe: Recipe, *, resume: bool = False) -> Path | None:
-    """Take the folder for this run and put the resolved recipe there.
+    """Take the folder for this run; `record_recipe` follows once the recipe has proved right.
 
     Args:
         recipe: the recipe.
@@ -57,10 +58,14 @@ def claim_output(recipe: Recipe, *, resume: bool = False) -> Path | None:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise _unwritable(folder, error.strerror) from error
     return checkpoint
+
+
+def record_recipe(recipe: Recipe) -> None:
+    """Put the resolved recipe into the run's folder: from now on the folder is this run's."""
+    Path(recipe.output_dir, RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
 
 
 def holds_run_of(recipe: Recipe, folder: Path) -> bool:
@@ -70,8 +75,15 @@ def holds_run_of(recipe: Recipe, folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in this folder came to its end: the report is written last."""
-    return (folder / REPORT_FILE).is_file()
+    """Whether the run in this folder came to its end (the report is written last) and is whole."""
+    return (folder / REPORT_FILE).is_file() and (folder / STUDENT).is_dir()
+
+
+def teacher_cache(recipe: Recipe) -> Path:
+    """Where fine-tuned teachers are kept: beside the run, for an arm beside its comparison."""
+    folder = Path(recipe.output_dir)
+    is_arm = folder.parts[-3:-2] == (ARMS,)
+    return (folder.parents[3] if is_arm else folder.parent) / "teachers"
 
 
 def _refuse_foreign(recipe: Recipe, folder: Path) -> None:

@@ -2,19 +2,19 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel, set_seed
 
-from ..errors import InputError
+from ..errors import InputError, ObjectiveError
 from ..tasks import Task
 from .data import encode, load_examples
 from .models import load_config, load_model, load_processor
+from .output import teacher_cache
 from .prepared import Prepared, dry_step, layer_map, new_student
 from .schema import Recipe
 from .teachers import fine_tuned
-
-CHECKED_ROWS = 2
+from .tokenizers import check_vocabulary
 
 
 def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
@@ -44,12 +44,13 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
         fresh_head=training is not None,
         trust_remote_code=trust,
     )
+    check_vocabulary(processor, teacher, "teacher.model")
     _check_length(task, teacher)
     data = encode(examples, task, labels, processor, teacher)
     prepared = Prepared(task=task, teacher=teacher, examples=examples, data=data)
     _check_student(recipe, prepared)
     if training is not None and train_teacher:
-        cache = Path(recipe.output_dir).parent / "teachers"
+        cache = teacher_cache(recipe)
         teacher = fine_tuned(teacher, training, task=task, data=data, cache=cache)
     return replace(prepared, teacher=teacher.eval())
 
@@ -65,9 +66,19 @@ def _check_one_process() -> None:
 def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     """Fail on a student that does not fit now, not after the teacher's fine-tuning."""
     student = new_student(recipe, prepared)
+    check_vocabulary(prepared.data.processor, student, "student")
     _check_length(recipe.task, student)
     layer_map(recipe, student, prepared.teacher)
-    dry_step(recipe, prepared, student, prepared.first_batch(CHECKED_ROWS))
+    try:
+        dry_step(recipe, prepared, student, prepared.longest_batch())
+    except (InputError, ObjectiveError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a model or optimizer trips over
+        reason = " ".join(str(error).split())[:400]
+        raise InputError(
+            "a first step with the longest text fails; is there something wrong in student, "
+            f"objective, training or data.max_length? {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _check_length(task: Task, model: PreTrainedModel) -> None:

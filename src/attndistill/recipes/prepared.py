@@ -6,9 +6,12 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from datasets import Dataset, IterableDataset
 from torch import Tensor
 from transformers import PreTrainedModel, set_seed
+from transformers.trainer_utils import has_length
 
 from ..capture import depth
 from ..errors import InputError
@@ -21,6 +24,8 @@ from .arguments import training_arguments
 from .data import Examples
 from .models import make_student
 from .schema import Recipe
+
+SOME_STEPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +53,11 @@ class Prepared:
         """The first training rows as a batch."""
         return self.data.collator(list(islice(self.data.train.rows, rows)))
 
+    def longest_batch(self) -> dict[str, Tensor]:
+        """The first training row and the longest of each split: what fits them, fits the rest."""
+        longest = [row for split in self.data.splits().values() for row in _longest(split.rows)]
+        return self.data.collator([*islice(self.data.train.rows, 1), *longest])
+
     def notes(self) -> Iterator[str]:
         """What was decided or noticed on the way, for the user."""
         splits = {split: len(table) for split, table in self.examples.splits()}
@@ -66,6 +76,13 @@ class Prepared:
         yield from self.examples.notes
         if self.data.labels is not None and self.data.labels.note:
             yield self.data.labels.note
+
+
+def _longest(rows: Dataset | IterableDataset) -> Iterator[dict[str, Any]]:
+    """The longest row; none of a stream, whose rows are not known, or of images, all of a size."""
+    if isinstance(rows, Dataset) and "input_ids" in rows.column_names:
+        lengths = [len(ids) for ids in rows["input_ids"]]
+        yield rows[lengths.index(max(lengths))]
 
 
 def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
@@ -119,4 +136,12 @@ def dry_step(
     """
     with TemporaryDirectory() as scratch:
         trainer = make_trainer(recipe, prepared, student, checkpoints=Path(scratch))
+        batches = trainer.get_train_dataloader()
+        if has_length(batches) and not len(batches):
+            raise InputError(
+                "the training rows make no whole batch: lower "
+                "training.per_device_train_batch_size, or remove dataloader_drop_last"
+            )
+        # Optional optimizers and a scheduler's own arguments are looked up here only.
+        trainer.create_optimizer_and_scheduler(num_training_steps=SOME_STEPS)
         return trainer.dry_run(batch)

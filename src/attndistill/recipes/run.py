@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
+from ..errors import ObjectiveError
 from ..evaluation import RunReport, write_report
 from ..export import save_student
 from .console import say
 from .measure import Distilled, measure
-from .output import CHECKPOINTS, STUDENT, claim_output, is_finished
+from .output import CHECKPOINTS, STUDENT, claim_output, is_finished, record_recipe
 from .plan import plan_lines
 from .preparation import prepare
 from .prepared import Prepared, layer_map, make_trainer, new_student
@@ -32,6 +35,7 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
     if resume and checkpoint is None:
         say("There is no checkpoint to resume from: the run starts from the beginning.")
     prepared = prepare(recipe)
+    record_recipe(recipe)
     for note in prepared.notes():
         say(note)
     return distil(recipe, prepared, checkpoint).report
@@ -56,6 +60,7 @@ def distil(
     trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
     resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    _check_weights(student)
     save_student(student, prepared.data.processor, folder / STUDENT)
     distilled = measure(
         recipe,
@@ -69,3 +74,13 @@ def distil(
     write_report(distilled.report, folder)
     say(f"Student: {folder / STUDENT}   Report: {folder / 'report.html'}")
     return distilled
+
+
+def _check_weights(student: PreTrainedModel) -> None:
+    """Save nothing that diverged: the terms are looked at where they are logged, not every step."""
+    for name, parameter in student.named_parameters():
+        if not parameter.isfinite().all():
+            raise ObjectiveError(
+                f"the student diverged: its {name} is not finite after training; nothing was "
+                "saved: lower training.learning_rate, or set training.max_grad_norm"
+            )

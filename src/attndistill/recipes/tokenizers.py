@@ -1,8 +1,9 @@
 """Teacher and student must read the same tokens: the teacher is fed with the student's batches."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import InputError
 
@@ -29,6 +30,23 @@ def check_same_tokenizer(
             f"student.model has another tokenizer than the teacher: {difference}; token-wise "
             "distillation needs the same one: start from a student with the teacher's tokenizer, "
             "or use student.keep_layers or student.config"
+        )
+
+
+def check_vocabulary(processor: Any, model: PreTrainedModel, path: str) -> None:
+    """Refuse a text model that has no embedding for some of its tokenizer's tokens.
+
+    Raises:
+        InputError: naming both sizes.
+    """
+    if not isinstance(processor, PreTrainedTokenizerBase):
+        return
+    highest = max(processor.get_vocab().values())
+    embeddings = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
+    if highest >= embeddings:
+        raise InputError(
+            f"{path} has {embeddings} token embeddings, but its tokenizer numbers its tokens up "
+            f"to {highest}: give the tokenizer that belongs to the model"
         )
 
 
