@@ -134,6 +134,7 @@ def test_settings_are_applied_before_checking(workplace):
         ("training.adam_beta2", 1.0, ["training.adam_beta2", "below 1"]),
         ("training.dataloader_num_workers", -1, ["num_workers", "below 0"]),
         ("training.push_to_hub", True, ["training.push_to_hub", "student/"]),
+        ("training.hub_token", "secret", ["training.hub_token", "hf auth login"]),
         ("training.label_names", ["x"], ["training.label_names", "data.columns.label"]),
         ("training.fsdp", "full_shard", ["training.fsdp", "one process"]),
         ("teacher.train", {"seed": -1}, ["teacher.train.seed", "from 0"]),

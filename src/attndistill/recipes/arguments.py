@@ -15,11 +15,14 @@ ELSEWHERE = {
     "output_dir": "set output_dir at the top of the recipe, or --output-dir",
     "resume_from_checkpoint": "use --resume",
     "push_to_hub": "push the run's student/ folder once you have seen its report",
+    "hub_token": "a recipe is copied into its report: log in with `hf auth login`",
     "batch_eval_metrics": "a recipe's metrics are fixed",
     "prediction_loss_only": "a recipe's metrics are fixed",
     "label_names": "data.columns.label names the labels",
     "fsdp": "recipes run in one process",
     "deepspeed": "recipes run in one process",
+    "parallelism_config": "recipes run in one process",
+    "use_liger_kernel": "it replaces the layers that teacher and student are compared in",
 }
 # Spelt out in a resolved recipe, so that it does not change with Transformers' defaults.
 SPELT_OUT = (

@@ -14,8 +14,9 @@ def latest_complete_checkpoint(folder: str | Path) -> Path | None:
     """The newest ``checkpoint-N`` of a run that was written to its end, or None.
 
     A run killed while saving leaves a newest checkpoint that Trainer cannot resume from and does
-    not skip. Whole means: the state is JSON, the optimizer's and scheduler's archives end as they
-    should, and every weight file is as long as its header says.
+    not skip. Whole means: the state and the config are JSON objects, the optimizer's, scheduler's
+    and random generators' archives end as they should, and every weight file is as long as its
+    header says.
     """
     numbered = []
     for path in Path(folder).glob("checkpoint-*"):
@@ -27,17 +28,21 @@ def latest_complete_checkpoint(folder: str | Path) -> Path | None:
 def _is_complete(checkpoint: Path) -> bool:
     if not all((checkpoint / name).is_file() for name in STATE_FILES):
         return False
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return False
     weights = sorted(checkpoint.glob("*.safetensors"))
     archives = [checkpoint / name for name in STATE_FILES[1:]]
     return (
         bool(weights)
-        and all(zipfile.is_zipfile(archive) for archive in archives)
-        and all(_is_whole(file) for file in weights)
+        and all(map(_is_json, checkpoint.glob("*.json")))
+        and all(map(zipfile.is_zipfile, [*archives, *checkpoint.glob("rng_state*.pth")]))
+        and all(map(_is_whole, weights))
     )
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        return isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+    except ValueError:
+        return False
 
 
 def _is_whole(weights: Path) -> bool:
