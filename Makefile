@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench docs clean
 
 # torch comes first and by its exact version: a bare "torch" may pull gigabytes of CUDA libraries.
 .venv/installed: pyproject.toml constraints.txt
@@ -21,6 +21,21 @@ export TOKENIZERS_PARALLELISM = false
 
 demo: .venv/installed-demo
 	.venv/bin/python examples/demo.py
+
+# The rival that is measured beside ours; --no-deps because only its losses are used.
+.venv/installed-bench: .venv/installed
+	$(PIP) install --no-deps textbrewer==0.2.1.post1
+	@touch $@
+
+bench: .venv/installed-bench
+	.venv/bin/attndistill bench ops --device cpu --output benchmarks/results/ops-cpu.csv
+	.venv/bin/attndistill bench step --device cpu --output benchmarks/results/step-cpu.csv
+	$(MAKE) docs
+
+# Figures and tables from the committed CSV files.
+docs: .venv/installed
+	.venv/bin/python benchmarks/demo_figure.py
+	.venv/bin/python benchmarks/draw.py
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow and not gpu and not real_model"

@@ -55,8 +55,10 @@ class Entry:
         setups: by the contender's name.
         products: by the contender's name, how many N×N×D matrix products it carries out; for
             TFLOP/s, left out where that says nothing.
+        time_only: contenders whose memory says nothing.
     """
 
     case: Case
     setups: Mapping[str, Setup]
     products: Mapping[str, int]
+    time_only: frozenset[str] = frozenset()

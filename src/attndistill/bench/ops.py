@@ -49,7 +49,8 @@ def entries(
                 say(reason)
         products = {name: CONTENDERS[name].products for name in setups if case.kind == "kl"}
         if setups:
-            found.append(Entry(case=case, setups=setups, products=products))
+            time_only = frozenset(name for name in setups if CONTENDERS[name].time_only)
+            found.append(Entry(case=case, setups=setups, products=products, time_only=time_only))
     return found
 
 

@@ -24,16 +24,16 @@ class Results:
         return found[0] if len(found) == 1 else None
 
     def ratio(self, above: str, below: str, case: CaseFields, what: str = TIME) -> float | None:
-        """One contender's median over another's on the same case."""
+        """One contender's median over another's on a case; None without either, or over 0."""
         top, bottom = self.median(above, case, what), self.median(below, case, what)
-        return None if top is None or bottom is None else top / bottom
+        return top / bottom if top is not None and bottom else None
 
     def growth(
         self, contender: str, case: CaseFields, lengths: Sequence[int], what: str = TIME
     ) -> float | None:
         """The largest factor from one of the lengths to the next, its double."""
         medians = [self.median(contender, {**case, "length": n}, what) for n in lengths]
-        known = [median for median in medians if median is not None]
+        known = [median for median in medians if median]
         if len(known) < len(medians):
             return None
         return max(after / before for before, after in zip(known, known[1:], strict=False))
@@ -48,7 +48,7 @@ class Results:
         measured = sorted({row.length for row in self.rows if row.length <= length}, reverse=True)
         for shorter in measured:
             dense = self.median("dense", {**case, "length": shorter}, MEMORY)
-            if own is not None and dense is not None:
+            if own is not None and dense:
                 return own / (dense * (length / shorter) ** 2)
         return None
 

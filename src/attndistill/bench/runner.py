@@ -45,9 +45,12 @@ def run_benchmark(
             say(meter.unavailable)
         for number, entry in enumerate(entries, 1):
             say(f"[{number}/{len(entries)}] {entry.case.label}")
+            before = len(failures)
             samples = {TIME: _times(entry, device, seconds, failures)}
             if not meter.unavailable:
                 samples[MEMORY] = _peaks(entry, meter, failures)
+            for failure in failures[before:]:
+                say(f"  failed: {failure}")
             of_case = [
                 summarise(
                     values,
@@ -83,7 +86,8 @@ def _peaks(entry: Entry, meter: PeakMeter, failures: list[str]) -> Samples:
     peaks: Samples = {}
 
     def measure(name: str, setup: Setup) -> None:
-        peaks[name] = meter.peaks(setup)
+        if name not in entry.time_only:
+            peaks[name] = meter.peaks(setup)
 
     _each(entry, "memory", measure, failures)
     return peaks

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,9 +16,9 @@ COLUMNS = (
     "B×H×N×D",
     "contender",
     "ms (quartiles)",
-    "ratio",
+    "time ×",
     "MiB",
-    "ratio",
+    "memory ×",
     "TFLOP/s",
 )
 TARGET_COLUMNS = ("target", "limit", "measured", "")
@@ -43,7 +44,7 @@ def case_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, ...]]:
                 SHORT_DTYPES.get(first.dtype, first.dtype),
                 f"{first.batch}×{first.heads}×{first.length}×{first.head_dim}",
                 name,
-                f"{timed.median:.4g} ({timed.q25:.4g}–{timed.q75:.4g})" if timed else "",
+                _with_spread(timed) if timed else "",
                 _number(results.ratio(name, baseline, {}, TIME), ".2f"),
                 "" if memory is None else f"{memory:,.0f}",
                 _number(results.ratio(name, baseline, {}, MEMORY), ".2f"),
@@ -67,20 +68,21 @@ def print_tables(rows: Sequence[Measurement], console: Console | None = None) ->
         rows: of one run.
         console: where to; standard output by default.
     """
+    if not rows:
+        return
     console = console or Console(highlight=False)
-    cases = Table(*COLUMNS, title="Forward and backward" if _is_ops(rows) else "Training steps")
+    cases = Table(*COLUMNS[3:], box=box.SIMPLE, title=f"× {BASELINES[rows[0].benchmark]}")
+    size: tuple[str, ...] = ()
     for cells in case_rows(rows):
-        cases.add_row(*cells)
-    targets = Table(*TARGET_COLUMNS, title="Targets")
+        if cells[:3] != size:
+            size = cells[:3]
+            cases.add_row(f"[bold]{' '.join(size)}")
+        cases.add_row(*cells[3:])
+    targets = Table(*TARGET_COLUMNS, box=box.SIMPLE, title="Targets")
     for texts in target_rows(rows):
         targets.add_row(*texts, style="red" if texts[-1] == "missed" else "")
     console.print(cases, targets)
-    if rows:
-        console.print(f"{rows[0].device}; torch {rows[0].torch}; commit {rows[0].commit}")
-
-
-def _is_ops(rows: Sequence[Measurement]) -> bool:
-    return bool(rows) and rows[0].benchmark == "ops"
+    console.print(f"{rows[0].device}; torch {rows[0].torch}; commit {rows[0].commit}")
 
 
 def _cases(rows: Sequence[Measurement]) -> list[tuple[object, ...]]:
@@ -89,6 +91,14 @@ def _cases(rows: Sequence[Measurement]) -> list[tuple[object, ...]]:
 
 def _case(row: Measurement) -> tuple[object, ...]:
     return (row.kind, row.causal, row.dtype, row.batch, row.heads, row.length, row.head_dim)
+
+
+def _with_spread(row: Measurement) -> str:
+    median, q25, q75 = (
+        f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+        for value in (row.median, row.q25, row.q75)
+    )
+    return f"{median} ({q25}–{q75})"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -8,7 +8,7 @@ import torch
 from .cases import Run
 
 MIN_ROUNDS = 3
-MAX_ROUNDS = 100
+MAX_ROUNDS = 40
 
 
 def time_in_turn(runs: Mapping[str, Run], *, device: str, seconds: float) -> dict[str, list[float]]:

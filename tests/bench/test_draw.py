@@ -1,0 +1,44 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+from bench.rows import row
+
+DRAW = Path(__file__).parents[2] / "benchmarks" / "draw.py"
+
+
+@pytest.fixture(scope="module")
+def draw():
+    spec = importlib.util.spec_from_file_location("draw", DRAW)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_hold_what_the_committed_rows_say(draw):
+    for path, text in draw.pages(draw.read_results()).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: make docs"
+
+
+def test_a_page_shows_rows_targets_and_provenance(draw):
+    rows = [row("blockwise", 10.0), row("dense", 40.0)]
+    block = draw.page_block("ops-cpu", rows)
+    assert "commit abc123" in block
+    assert "| blockwise | 10 (9–11) | 0.25 |" in block
+    assert "| ≥ 3 | 4 | reached |" in block
+    assert draw.fill("a\n<!-- begin x -->\nold\n<!-- end x -->\nb", "x", "new") == (
+        "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb"
+    )
+
+
+def test_figures_are_drawn_for_every_contender(draw, tmp_path, monkeypatch):
+    monkeypatch.setattr(draw, "FIGURES", tmp_path)
+    rows = [
+        row(name, 5.0 * length, length=length)
+        for name in ("blockwise", "dense")
+        for length in (512, 1024)
+    ]
+    draw.draw("kl-time", rows)
+    text = (tmp_path / "bench-kl-time.svg").read_text(encoding="utf-8")
+    assert "attndistill" in text
+    assert "dense autograd" in text

@@ -1,0 +1,53 @@
+import time
+from functools import partial
+
+import pytest
+
+from attndistill.bench import timing
+from attndistill.bench.cases import Case
+from attndistill.bench.contenders import map_bytes, prepare
+from attndistill.bench.memory import MIB, peak_meter
+
+
+@pytest.fixture(scope="module")
+def meter():
+    with peak_meter("cpu") as meter:
+        if meter.unavailable:
+            pytest.skip(meter.unavailable)
+        yield meter
+
+
+def test_contenders_take_turns_and_slower_ones_take_longer():
+    calls = []
+
+    def run(name, seconds):
+        calls.append(name)
+        time.sleep(seconds)
+        return ()
+
+    runs = {"slow": partial(run, "slow", 0.02), "quick": partial(run, "quick", 0.001)}
+    times = timing.time_in_turn(runs, device="cpu", seconds=0.0)
+    assert calls == ["slow", "quick", "quick", "slow", "slow", "quick"]
+    assert len(times["slow"]) == timing.MIN_ROUNDS
+    assert min(times["slow"]) >= 20 > min(times["quick"]) >= 1
+
+
+def test_rounds_go_on_for_the_time_given_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(timing, "MAX_ROUNDS", 7)
+    assert len(timing.time_in_turn({"a": tuple}, device="cpu", seconds=60)["a"]) == 7
+
+
+def test_peak_memory_of_maps_and_without(meter):
+    case = Case(kind="kl", batch=1, heads=8, length=512, head_dim=64)
+    one_map = map_bytes(case) / MIB
+    dense = meter.peaks(partial(prepare, case, "dense"))
+    ours = meter.peaks(partial(prepare, case, "blockwise-uncompiled"))
+    # Scores of both sides, log-probabilities of both and a gradient at least.
+    assert 5 * one_map <= min(dense) <= max(dense) <= 9 * one_map
+    assert 1 < max(ours) < 0.5 * min(dense)
+
+
+def test_a_failing_setup_says_what_failed(meter):
+    case = Case(kind="nonsense", batch=1, heads=1, length=4, head_dim=4)
+    with pytest.raises(ValueError, match="nonsense"):
+        meter.peaks(partial(prepare, case, "dense"))
