@@ -16,6 +16,8 @@ from .side import Side, scores_view
 
 # Scores of one tile and side: large enough for the matrix products, small enough for the cache.
 TILE_SCORES = 2**19
+# On an accelerator: large enough that starting its kernels does not take the time.
+DEVICE_TILE_SCORES = 2**24
 # Fewer rows make the matrix products inefficient, even if the tile outgrows the cache.
 MIN_TILE_ROWS = 32
 
@@ -64,13 +66,14 @@ class _Pass:
         self.weights = self.weights.expand(self.seen.shape)
         # Heads that share a key on any side stay together.
         self.unit = math.lcm(*(relation.group for relation in problem.relations))
-        self.steps = _tile_steps(shape, self.unit)
+        most = TILE_SCORES if problem.device.type == "cpu" else DEVICE_TILE_SCORES
+        self.steps = _tile_steps(shape, self.unit, most)
         tile_scores = math.prod(self.steps) * (keys + self.with_sinks)
         self.scratch = [self.values.new_empty(tile_scores) for _ in problem.relations]
         self.gradient_scratch = None
         if self.gradients.wanted:
             self.gradient_scratch = self.values.new_empty(
-                tile_scores, dtype=self.gradients.product_dtype
+                tile_scores, dtype=self.gradients.score_dtype
             )
 
     def run(self) -> Sweep:
@@ -135,9 +138,9 @@ class _Pass:
             scores.add_((visible - 1).mul_(-MASKED))
 
 
-def _tile_steps(shape: Shape, unit: int) -> Steps:
+def _tile_steps(shape: Shape, unit: int, most: int) -> Steps:
     _, heads, queries, keys = shape
-    rows = max(TILE_SCORES // keys, MIN_TILE_ROWS)
+    rows = max(most // keys, MIN_TILE_ROWS)
     if rows >= heads * queries:
         return Steps(max(1, min(shape.batch, rows // max(1, heads * queries))), heads, queries)
     if rows >= unit * queries:

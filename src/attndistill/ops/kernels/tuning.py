@@ -25,4 +25,9 @@ class Blocks(NamedTuple):
 
 def blocks(kernel: str, given: Arguments) -> Blocks:
     """Returns the block sizes for a kernel."""
-    return Blocks(64, 64, 4, 2)
+    halves = {side.query.dtype.itemsize for side in (given.student, given.teacher)} == {2}
+    if kernel == "key_gradient" and halves and max(given.widths) <= 64:
+        return Blocks(128, 64, 4, 2)
+    if max(given.widths) <= 128:
+        return Blocks(64, 64, 4, 2)
+    return Blocks(32, 32, 4, 2) if halves else Blocks(16, 16, 4, 2)
