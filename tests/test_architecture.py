@@ -58,10 +58,10 @@ def test_every_file_has_a_room_and_none_is_a_warehouse():
         assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, file
 
 
-def test_module_paths_of_models_appear_in_one_file():
+def test_module_paths_of_models_appear_in_one_folder():
     words = ("encoder_attn", "crossattention", "self_attn", "q_proj", "attention.self")
     for file in PACKAGE.rglob("*.py"):
-        if file != PACKAGE / "capture" / "architectures.py":
+        if PACKAGE / "capture" / "architectures" not in file.parents:
             text = file.read_text(encoding="utf-8")
             assert not [word for word in words if word in text], file
 

@@ -1,41 +1,12 @@
 import pytest
 import torch
-from tiny import make_batch, make_bert, make_encoder
+from tiny import make_batch, make_bert
 from torch import nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from attndistill.capture import attention_layers, capture, depth
 from attndistill.errors import InputError
-
-FAMILIES = ["bert", "roberta", "electra", "distilbert", "modernbert"]
-
-
-def eager_probs(model, batch):
-    model.set_attn_implementation("eager")
-    with torch.no_grad():
-        return model(**batch, output_attentions=True).attentions
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-@pytest.mark.parametrize("padding", ["none", "right", "left"])
-def test_probabilities_equal_eagers(family, implementation, padding):
-    model = make_encoder(family).eval()
-    lengths = [11, 11, 11] if padding == "none" else [11, 5, 7]
-    batch = make_batch(lengths, side=padding)
-    model.set_attn_implementation(implementation)
-    with torch.no_grad(), capture(model) as records:
-        model(**batch)
-    expected = eager_probs(model, batch)
-    assert [(r.kind, r.layer) for r in records] == [("self", 0), ("self", 1), ("self", 2)]
-    real = batch["attention_mask"].bool()
-    for record, probs in zip(records, expected, strict=True):
-        ours = record.attention_probs()
-        # A padded query whose window holds no real key: eager spreads it evenly, we count it out.
-        sees = ours.sum(-1) > 0
-        assert sees[:, 0][real].all()
-        assert (ours - probs)[sees].abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -182,10 +153,10 @@ def test_a_layer_that_does_not_exist_is_refused(bert):
 
 
 def test_unsupported_architectures_are_refused():
-    from transformers import MPNetConfig, MPNetModel
+    from transformers import XLNetConfig, XLNetModel
 
-    model = MPNetModel(MPNetConfig(num_hidden_layers=1, hidden_size=24, num_attention_heads=3))
-    with pytest.raises(InputError, match="MPNetModel computes attention outside"):
+    model = XLNetModel(XLNetConfig(vocab_size=30, d_model=8, n_layer=1, n_head=2, d_inner=8))
+    with pytest.raises(InputError, match=r"XLNetModel has no attention that .* such as BERT"):
         attention_layers(model)
 
 

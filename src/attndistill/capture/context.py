@@ -44,8 +44,8 @@ def capture(
             its gradient would be lost (in the forward).
     """
     model = base_model(model)
-    wanted = _select(attention_layers(model), layers)
-    recorder = Recorder(model, wanted, values=values)
+    available = attention_layers(model)
+    recorder = Recorder(model, available, _select(available, layers), values=values)
     with ExitStack() as stack:
         stack.enter_context(listening(recorder))
         stack.enter_context(_within_forward(model, recorder))

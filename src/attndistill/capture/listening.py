@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.utils.generic import GeneralInterface
 
-from .architectures import attention_forward
+from .architectures import attention_config, attention_forward
 from .masks import note_mask
 from .recorder import Recorder
 
@@ -27,9 +27,9 @@ _wrapped: dict[tuple[int, str], tuple[list[Recorder], Callable | None]] = {}
 def listening(recorder: Recorder) -> Iterator[None]:
     """Let ``recorder`` hear the attention calls of its modules for the length of the context."""
     with ExitStack() as stack:
-        for module in recorder.layer_of:
-            config: Any = module.config
-            implementation: str = config._attn_implementation
+        for layer in recorder.wanted:
+            module = recorder.model.get_submodule(layer.name)
+            implementation = attention_config(recorder.model, layer)._attn_implementation
             interface = attention_forward(module).__globals__["ALL_ATTENTION_FUNCTIONS"]
             for table, wrap in (
                 (interface, _recording_attention),

@@ -1,6 +1,7 @@
 """What one capture context wants, and the records of the forward under way."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,16 +14,38 @@ from .record import AttentionRecord
 
 
 class Recorder:
-    """Records the wanted attention layers of one model between `begin` and `end`."""
+    """Records the wanted attention layers of one model between `begin` and `end`.
 
-    def __init__(self, model: nn.Module, wanted: list[AttentionLayer], *, values: bool) -> None:
-        self.layer_of = {model.get_submodule(layer.name): layer for layer in wanted}
+    Args:
+        model: the model.
+        layers: all its attention layers.
+        wanted: those to record, in the order of the records.
+        values: whether to record values too.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[AttentionLayer],
+        wanted: Sequence[AttentionLayer],
+        *,
+        values: bool,
+    ) -> None:
+        self.model = model
+        self.wanted = list(wanted)
+        modules = {layer.name: model.get_submodule(layer.name) for layer in wanted}
+        # The layers of each module, one per call: ALBERT calls a module for several layers.
+        self._layers_of = {
+            module: [layer for layer in layers if layer.name == name]
+            for name, module in modules.items()
+        }
         self.values = values
         self.records: list[AttentionRecord] = []
         self.built_masks: list[BuiltMask] = []
         self.generating = False
         self.active = False
         self._grad_enabled = False
+        self._calls: Counter[nn.Module] = Counter()
         self._found: dict[AttentionLayer, AttentionRecord] = {}
 
     def begin(self) -> None:
@@ -35,19 +58,20 @@ class Recorder:
         """A top-level forward ended well: publish its records, or say what is missing."""
         if not self.active:
             return
-        missing = [layer for layer in self.layer_of.values() if layer not in self._found]
+        missing = [layer for layer in self.wanted if layer not in self._found]
         if missing:
             names = ", ".join(f"{layer.stack} {layer.kind} {layer.layer}" for layer in missing)
             raise InputError(
                 f"the forward did not call attention layer(s) {names}: layers are skipped at "
                 "random when the model's config sets layerdrop; set it to 0"
             )
-        self.records.extend(self._found[layer] for layer in self.layer_of.values())
+        self.records.extend(self._found[layer] for layer in self.wanted)
 
     def end(self) -> None:
         """A top-level forward ended, well or not."""
         self.active = False
         self.built_masks.clear()
+        self._calls.clear()
         self._found.clear()
 
     def record(
@@ -61,10 +85,12 @@ class Recorder:
         implementation: str,
     ) -> None:
         """Note the arguments of one attention call, if its module is wanted."""
-        layer = self.layer_of.get(module)
-        if not self.active or layer is None:
+        if not self.active or module not in self._layers_of:
             return
-        self._check_call(layer)
+        layer = self._called_layer(module)
+        if layer not in self.wanted:
+            return
+        self._check_gradient(layer)
         mask, bias = self._mask_and_bias(module, query, attention_mask, kwargs, implementation)
         scale = kwargs.get("scaling")
         self._found[layer] = AttentionRecord(
@@ -81,12 +107,18 @@ class Recorder:
             layer=layer.layer,
         )
 
-    def _check_call(self, layer: AttentionLayer) -> None:
-        if layer in self._found:
+    def _called_layer(self, module: nn.Module) -> AttentionLayer:
+        layers = self._layers_of[module]
+        call = self._calls[module]
+        self._calls[module] += 1
+        if call >= len(layers):
             raise InputError(
-                f"{layer.name} is called more than once in a forward: layers that share one "
-                "attention module cannot be told apart yet; choose a model without shared layers"
+                f"{layers[0].name} is called more often in a forward than the {len(layers)} "
+                "time(s) that tell its layers apart; choose a model without shared layers"
             )
+        return layers[call]
+
+    def _check_gradient(self, layer: AttentionLayer) -> None:
         if self._grad_enabled and not torch.is_grad_enabled():
             raise InputError(
                 f"{layer.name} runs without gradients inside a forward that has them: reentrant "

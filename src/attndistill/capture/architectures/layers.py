@@ -1,0 +1,169 @@
+"""Which attention layers a model has, in which order, and what they are called."""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from ...errors import InputError
+from .modules import is_attention
+
+# The first of these words in a module's path names its stack; without one the stack is the
+# decoder's where attention is causal, else the encoder's.
+STACK_WORDS = {
+    "encoder": "encoder",
+    "decoder": "decoder",
+    "vision_model": "vision",
+    "vision_tower": "vision",
+    "visual": "vision",
+    "text_model": "text",
+}
+CROSS_ATTENTION_WORDS = ("crossattention", "encoder_attn", "encdecattention", "cross_attn")
+SUPPORTED_EXAMPLES = "BERT, RoBERTa, DistilBERT, ELECTRA, ModernBERT"
+# Entries of a config's layer_types that have no softmax over keys.
+TYPES_WITHOUT_ATTENTION = ("linear_attention", "recurrent", "conv", "moe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionLayer:
+    """One attention layer of a model, numbered from 0 within its stack and kind.
+
+    Attributes:
+        stack: ``"encoder"``, ``"decoder"``, ``"text"`` or ``"vision"``.
+        kind: ``"self"`` or ``"cross"``.
+        layer: its number among the layers of this stack and kind, by position in the model.
+        name: the attention module's path in the model.
+        call: which of the module's calls in a forward is this layer; 0 unless layers share it.
+    """
+
+    stack: str
+    kind: str
+    layer: int
+    name: str
+    call: int = 0
+
+
+def attention_layers(model: nn.Module) -> list[AttentionLayer]:
+    """List the attention layers whose queries and keys can be captured, by module position.
+
+    Layers without attention probabilities (linear attention, state spaces) are not among them, and
+    a warning names them.
+
+    Raises:
+        InputError: no layer of this model can be captured, or one of its modules cannot be
+            captured exactly.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    calls: Counter[str] = Counter()
+    layers = []
+    for name, module in _in_call_order(model):
+        stack, kind = _stack(name, module), _kind(name, module)
+        layers.append(
+            AttentionLayer(
+                stack=stack,
+                kind=kind,
+                layer=found[stack, kind],
+                name=name,
+                call=calls[name],
+            )
+        )
+        found[stack, kind] += 1
+        calls[name] += 1
+    if not layers:
+        raise InputError(
+            f"{type(model).__name__} has no attention that goes through Transformers' "
+            "AttentionInterface or that can be rebuilt from what its modules compute, so its "
+            "queries and keys cannot be captured; use a model of a family that can, "
+            f"such as {SUPPORTED_EXAMPLES}"
+        )
+    _warn_of_skipped_layers(model)
+    return layers
+
+
+def depth(model: nn.Module) -> int:
+    """The number of attention layers of a model that has one stack of self-attention.
+
+    Raises:
+        InputError: it has several stacks or cross-attention, whose layers a single layer map
+            cannot tell apart; or see `attention_layers`.
+    """
+    layers = attention_layers(model)
+    groups = sorted({f"{layer.stack} {layer.kind}-attention" for layer in layers})
+    if len(groups) > 1:
+        raise InputError(
+            f"{type(model).__name__} has {', '.join(groups)}: a layer map pairs the layers of one "
+            f"stack of self-attention; use an encoder such as {SUPPORTED_EXAMPLES}"
+        )
+    return len(layers)
+
+
+def attention_config(model: nn.Module, layer: AttentionLayer) -> Any:
+    """The config that the layer's attention implementation is read from: the nearest one."""
+    parts = layer.name.split(".")
+    for end in range(len(parts), -1, -1):
+        config = getattr(model.get_submodule(".".join(parts[:end])), "config", None)
+        if config is not None:
+            return config
+    raise InputError(f"{type(model).__name__} has no config: give a Transformers model")
+
+
+def base_model(model: nn.Module) -> nn.Module:
+    """Strip the wrappers of distributed training and ``torch.compile``."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and not isinstance(model, PreTrainedModel):
+            inner = getattr(model, "module", None)
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def _in_call_order(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The attention modules as a forward calls them."""
+    by_position = [(name, part) for name, part in model.named_modules() if is_attention(part)]
+    for part in model.modules():
+        if type(part).__name__ == "AlbertTransformer":
+            return _albert_calls(part, by_position)
+    return by_position
+
+
+def _albert_calls(
+    transformer: Any, modules: list[tuple[str, nn.Module]]
+) -> list[tuple[str, nn.Module]]:
+    """ALBERT runs each group of layers several times in a row."""
+    groups = [
+        [(name, module) for name, module in modules if module in set(group.modules())]
+        for group in transformer.albert_layer_groups
+    ]
+    layers = transformer.config.num_hidden_layers
+    layers_per_group = layers / len(groups)
+    return [call for layer in range(layers) for call in groups[int(layer / layers_per_group)]]
+
+
+def _warn_of_skipped_layers(model: nn.Module) -> None:
+    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
+    for config in configs.values():
+        types = getattr(config, "layer_types", None) or []
+        skipped = [n for n, kind in enumerate(types) if kind in TYPES_WITHOUT_ATTENTION]
+        if skipped:
+            named = ", ".join(f"{number} ({types[number]})" for number in skipped)
+            warnings.warn(
+                f"{type(model).__name__}: layers {named} have no attention probabilities and are "
+                "skipped; attention layers are numbered without them",
+                stacklevel=3,
+            )
+
+
+def _stack(name: str, module: nn.Module) -> str:
+    word = next((part for part in name.split(".") if part in STACK_WORDS), "encoder")
+    causal = getattr(module, "is_causal", False) or getattr(module, "is_decoder", False)
+    stack = STACK_WORDS[word]
+    return "decoder" if stack == "encoder" and causal else stack
+
+
+def _kind(name: str, module: nn.Module) -> str:
+    named_so = any(word in name.lower() for word in CROSS_ATTENTION_WORDS)
+    return "cross" if named_so or "CrossAttention" in type(module).__name__ else "self"
