@@ -31,6 +31,9 @@ class StudentGradients:
         self.sinks = _zeros(relation.sinks, dtype, needs[3], gathered=True)
         self.wanted = any(needs)
         self.product_dtype = product_dtype(relation, dtype)
+        # What else is made of the score gradients is made before they are rounded for the products.
+        products_only = self.bias is None and self.sinks is None and relation.softcap is None
+        self.score_dtype = self.product_dtype if products_only else dtype
         # Transposed, [b*Hk, D, K]: the faster way round for the product.
         self._key_sum: Tensor | None = None
 

@@ -27,6 +27,8 @@ from .sweep import Sweep
 
 # Elements of a stacked factor handled at once: what is made of it stays in the cache.
 STACKED_ELEMENTS = 2**20
+# On an accelerator: large enough that starting its kernels does not take the time.
+DEVICE_STACKED_ELEMENTS = 2**26
 # Queries of a causal piece whose scores are formed: about a stacked width.
 CAUSAL_BLOCK = 128
 
@@ -90,8 +92,9 @@ def _parts(problem: Problem, piece: Piece) -> Iterator[tuple[Piece, slice]]:
         piece.queries.stop - piece.queries.start, piece.keys.stop - piece.keys.start
     )
     heads = problem.shape.heads
-    head_step = min(heads, max(1, STACKED_ELEMENTS // (head_size * unit)) * unit)
-    batch_step = max(1, STACKED_ELEMENTS // (head_size * heads))
+    most = STACKED_ELEMENTS if problem.device.type == "cpu" else DEVICE_STACKED_ELEMENTS
+    head_step = min(heads, max(1, most // (head_size * unit)) * unit)
+    batch_step = max(1, most // (head_size * heads))
     for start in range(piece.batch.start, piece.batch.stop, batch_step):
         part = piece._replace(batch=slice(start, min(start + batch_step, piece.batch.stop)))
         for first in range(0, heads, head_step):
