@@ -15,7 +15,7 @@ from .table import print_tables
 
 DEVICES = ("cpu", "cuda")
 # Timed rounds of each case go on this long, if the fewest there are do not take longer.
-SECONDS = {"ops": 12.0, "step": 45.0}
+SECONDS = {"ops": 10.0, "step": 30.0}
 QUICK_SECONDS = 3.0
 
 

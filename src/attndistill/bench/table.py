@@ -71,18 +71,22 @@ def print_tables(rows: Sequence[Measurement], console: Console | None = None) ->
     if not rows:
         return
     console = console or Console(highlight=False)
-    cases = Table(*COLUMNS[3:], box=box.SIMPLE, title=f"× {BASELINES[rows[0].benchmark]}")
+    cases = _table(f"× {BASELINES[rows[0].benchmark]}", COLUMNS[3:])
     size: tuple[str, ...] = ()
     for cells in case_rows(rows):
         if cells[:3] != size:
             size = cells[:3]
             cases.add_row(f"[bold]{' '.join(size)}")
         cases.add_row(*cells[3:])
-    targets = Table(*TARGET_COLUMNS, box=box.SIMPLE, title="Targets")
+    targets = _table("Targets", TARGET_COLUMNS)
     for texts in target_rows(rows):
         targets.add_row(*texts, style="red" if texts[-1] == "missed" else "")
     console.print(cases, targets)
     console.print(f"{rows[0].device}; torch {rows[0].torch}; commit {rows[0].commit}")
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
 
 
 def _cases(rows: Sequence[Measurement]) -> list[tuple[object, ...]]:
