@@ -84,12 +84,19 @@ def test_models_that_differ_on_few_rows_are_not_told_apart():
 def test_a_copy_keeps_all_of_the_teacher():
     predictions = answers(np.arange(50) % 2, np.arange(50) % 3 > 0)
     quality = quality_of(predictions, teacher=predictions)
-    for exact, value in (
-        (quality.ratio, 1.0),
-        (quality.agreement, 1.0),
-        (quality.difference, 0.0),
-    ):
+    for exact, value in ((quality.ratio, 1.0), (quality.difference, 0.0)):
         assert (exact.value, exact.low, exact.high) == (value, value, value)
+    assert quality.agreement.value == quality.agreement.high == 1.0
+
+
+def test_a_share_of_all_rows_or_none_has_the_binomials_interval():
+    labels = np.arange(30) % 2
+    all_right = quality_of(answers(labels, np.ones(30, bool))).decisive.interval
+    # A model that is right with probability 0.8843 is right 30 times in a row in 2.5 % of cases.
+    assert all_right.low == pytest.approx(0.8843, abs=1e-4)
+    assert (all_right.value, all_right.high) == (1.0, 1.0)
+    none_right = quality_of(answers(labels, np.zeros(30, bool))).decisive.interval
+    assert (none_right.low, none_right.high) == (0.0, pytest.approx(1 - 0.8843, abs=1e-4))
 
 
 def test_ratio_is_a_ratio_of_accuracies_resampled_together():

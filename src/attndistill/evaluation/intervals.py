@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 RESAMPLES = 2000
 COVERAGE = 0.95
@@ -30,6 +31,10 @@ def bootstrap(
     """The percentile bootstrap interval of a statistic of column sums, mean over training seeds.
 
     Rows and seeds are both resampled. With one seed the interval covers the choice of rows only.
+    S resampled seeds spread too little: by √((S − 1)/S), and as if S values had the normal's tails
+    where they have those of Student's t. The seeds' part of each resample is widened by both
+    (Hesterberg 2015, "What Teachers Should Know About the Bootstrap").
+
     Models are compared in pairs by putting what both say about a row into that row's numbers.
 
     Args:
@@ -51,8 +56,34 @@ def bootstrap(
     for times_drawn in _draws(frequencies, seed):
         per_seed = statistic((times_drawn @ kinds).reshape(-1, seeds, width))
         seeds_drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(per_seed))
-        values.append((seeds_drawn * per_seed).sum(1) / seeds)
+        mean = per_seed.mean(1)
+        by_seed = (seeds_drawn * per_seed).sum(1) / seeds - mean
+        values.append(mean + _widening(seeds) * by_seed)
     return _percentile_interval(value, np.concatenate(values))
+
+
+def of_share(interval: Interval, rows: int) -> Interval:
+    """The interval of a share of rows: within 0 and 1, and never without width.
+
+    Where all rows are hits, or none, every resample is alike: there the exact binomial interval
+    is taken (Clopper & Pearson 1934), which ends at 0.025^(1/rows).
+    """
+    low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+    nearest_miss = ((1 - COVERAGE) / 2) ** (1 / rows)
+    if low == 1.0:
+        low = nearest_miss
+    if high == 0.0:
+        high = 1 - nearest_miss
+    return Interval(interval.value, low, high)
+
+
+def _widening(seeds: int) -> float:
+    """How much wider the mean of ``seeds`` values spreads than its bootstrap."""
+    if seeds == 1:
+        return 1.0
+    quantile = (1 + COVERAGE) / 2
+    tails = stats.t.ppf(quantile, seeds - 1) / stats.norm.ppf(quantile)
+    return float(np.sqrt(seeds / (seeds - 1)) * tails)
 
 
 def _draws(frequencies: np.ndarray, seed: int) -> Iterator[np.ndarray]:

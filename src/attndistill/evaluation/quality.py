@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .intervals import Interval, bootstrap
+from .intervals import Interval, bootstrap, of_share
 from .scores import (
     Assessment,
     Baseline,
@@ -104,7 +104,7 @@ def paired_difference(a: Assessment, b: Assessment, *, seed: int = 0) -> Interva
 def mean_over_seeds(runs: list[Assessment], *, seed: int) -> Interval | None:
     """The deciding metric's mean over runs that differ in their seed; rows and seeds resampled."""
     scores = [run.scores[run.deciding] for run in runs]
-    return bootstrap(np.stack([score.rows for score in scores]), scores[0].statistic, seed=seed)
+    return _interval(scores, seed)
 
 
 def difference_over_seeds(
@@ -136,7 +136,16 @@ def _agreement(student: Assessment, teacher: Assessment, seed: int) -> Interval 
         sum_by_row(same, row_of_answer, student.rows),
         sum_by_row(np.ones(len(same)), row_of_answer, student.rows),
     )
-    return bootstrap(score.rows[None], score.statistic, seed=seed)
+    return _interval([score], seed)
+
+
+def _interval(scores: list[Score], seed: int) -> Interval | None:
+    """The mean over seeds of one metric's scores."""
+    rows = np.stack([score.rows for score in scores])
+    interval = bootstrap(rows, scores[0].statistic, seed=seed)
+    if interval is None or scores[0].unit is not Unit.SHARE:
+        return interval
+    return of_share(interval, rows.shape[1])
 
 
 def _paired(
@@ -158,7 +167,7 @@ def _paired(
 
 
 def _metric(score: Score, seed: int) -> Metric:
-    interval = bootstrap(score.rows[None], score.statistic, seed=seed)
+    interval = _interval([score], seed)
     return Metric(
         value=float("nan") if interval is None else interval.value,
         interval=interval,
