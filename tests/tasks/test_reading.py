@@ -93,18 +93,22 @@ def test_a_words_label_stands_at_its_first_token_and_cut_rows_are_counted():
             {"tokens": ["good"] * 9, "labels": ["B"] * 9},
         ],
     )
-    split = replace(WORDS, max_length=6).encode(table, TAGS, tokenizer)
+    split = replace(WORDS, max_length=6).encode(table, TAGS, tokenizer, training=True)
     assert split.rows["labels"][0] == [-100, 1, 0, 0, -100]
     assert split.rows["labels"][1] == [-100, 1, 1, 1, 1, -100]
     assert split.truncated == 0.5
-    message = refused(WORDS.encode, read(WORDS, [{"tokens": ["a"], "labels": ["X"]}]), TAGS, None)
+    message = refused(
+        WORDS.encode, read(WORDS, [{"tokens": ["a"], "labels": ["X"]}]), TAGS, None, training=True
+    )
     assert "row 1: the label 'X' is unknown" in message
 
 
 def test_a_long_text_becomes_windows_that_share_tokens():
     tokenizer = make_tokenizer("abcdefgh")
     task = TextClassification(columns=TextColumns(label=None), max_length=6, stride=1)
-    split = task.encode(read(task, [{"text": "a b c d e f g h"}, {"text": "a"}]), None, tokenizer)
+    split = task.encode(
+        read(task, [{"text": "a b c d e f g h"}, {"text": "a"}]), None, tokenizer, training=True
+    )
     tokens = [tokenizer.convert_ids_to_tokens(ids)[1:-1] for ids in split.rows["input_ids"]]
     words = [" ".join(window) for window in tokens]
     assert words == ["a b c d", "d e f g", "g h", "a"]

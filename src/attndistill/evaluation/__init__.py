@@ -27,6 +27,7 @@ from .report import (
 )
 from .sample import SampleAttention, sample_attention
 from .scores import Assessment, Baseline, Figure, Score, mean_score, ratio_score, values_of
+from .similarity import assess_similarities
 from .table import print_report
 from .tagging import assess_tags
 from .writing import write_report
@@ -55,6 +56,7 @@ __all__ = [
     "assess_classes",
     "assess_label_sets",
     "assess_language",
+    "assess_similarities",
     "assess_tags",
     "assess_unlabelled",
     "assess_values",

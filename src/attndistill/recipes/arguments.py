@@ -1,6 +1,6 @@
 """Training arguments of a recipe: Transformers' own names, checked, with the defaults spelt out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -62,15 +62,20 @@ NOT_NEGATIVE = (
 BELOW_ONE = ("adam_beta1", "adam_beta2")
 
 
-def read_training(raw: Any, path: str, task: Task) -> dict[str, Any]:
+def read_training(
+    raw: Any, path: str, task: Task, terms: Sequence[str], *, streaming: bool = False
+) -> dict[str, Any]:
     """Check the student's training arguments and fill in the recipe's defaults.
 
-    Evaluation and saving happen every epoch unless said otherwise, the newest checkpoint is kept
-    (and the best one), and ``load_best_model_at_end`` goes by the task's first selection metric.
+    Evaluation and saving happen every epoch (of a stream four times in all) unless said otherwise,
+    the newest checkpoint is kept (and the best one), and ``load_best_model_at_end`` goes by the
+    task's first metric, where it logs any, else by the task term, else by the objective.
     """
-    given = _read(
-        raw, path, task, refused={**ELSEWHERE, "seed": "set seed at the top of the recipe"}
-    )
+    selection = _selection(task, terms)
+    refused = {**ELSEWHERE, "seed": "set seed at the top of the recipe"}
+    given = _read(raw, path, selection, refused=refused)
+    if streaming:
+        given = _of_stream(given, path)
     eval_strategy = given.get("eval_strategy", "epoch")
     filled = {
         "eval_strategy": eval_strategy,
@@ -80,17 +85,18 @@ def read_training(raw: Any, path: str, task: Task) -> dict[str, Any]:
     }
     if "eval_steps" in filled:
         filled.setdefault("save_steps", filled["eval_steps"])
-    _fill_selection(filled, task)
+    _fill_selection(filled, selection)
     _try(filled, path)
     return filled
 
 
 def read_teacher_training(raw: Any, path: str, task: Task, seed: int) -> dict[str, Any]:
     """Check the teacher's training arguments; only its final weights are kept by default."""
-    given = _read(raw, path, task, refused=ELSEWHERE)
+    selection = _selection(task, terms=())
+    given = _read(raw, path, selection, refused=ELSEWHERE)
     best = "epoch" if given.get("load_best_model_at_end") else "no"
     filled = {"eval_strategy": best, "save_strategy": best, "seed": seed, **given}
-    _fill_selection(filled, task)
+    _fill_selection(filled, selection)
     _try(filled, path)
     return filled
 
@@ -105,7 +111,9 @@ def training_arguments(settings: Mapping[str, Any], output_dir: str) -> Distilla
     return DistillationArguments(output_dir=output_dir, **{**quiet, **settings})
 
 
-def _read(raw: Any, path: str, task: Task, refused: Mapping[str, str]) -> dict[str, Any]:
+def _read(
+    raw: Any, path: str, selection: Mapping[str, bool], refused: Mapping[str, str]
+) -> dict[str, Any]:
     settings = as_mapping(raw, path)
     known = {field.name: field for field in fields(DistillationArguments) if field.init}
     refuse_unknown(settings, list(known), path)
@@ -120,7 +128,7 @@ def _read(raw: Any, path: str, task: Task, refused: Mapping[str, str]) -> dict[s
             raise InputError(f"{where} does not belong here: {refused[name]}")
         choices = known[name].metadata.get("choices")
         if name == "metric_for_best_model":
-            choices, value = list(task.selection), str(value).removeprefix("eval_")
+            choices, value = list(selection), str(value).removeprefix("eval_")
         if choices and value is not None:
             checked[name] = choose(value, list(choices), where)
         else:
@@ -129,11 +137,30 @@ def _read(raw: Any, path: str, task: Task, refused: Mapping[str, str]) -> dict[s
     return checked
 
 
-def _fill_selection(settings: dict[str, Any], task: Task) -> None:
-    """By what the best checkpoint is chosen, and in which direction: never by a name's ending."""
+def _of_stream(given: dict[str, Any], path: str) -> dict[str, Any]:
+    """A stream has no length: nothing may go by epochs or by the rows' lengths."""
+    steps = given.get("max_steps", -1)
+    if steps < 1:
+        raise InputError(f"{path}.max_steps is needed with data.streaming: a stream has no epochs")
+    if given["train_sampling_strategy"] == "group_by_length":
+        raise InputError(f"{path}.train_sampling_strategy: a stream comes in its own order")
+    if given.get("eval_strategy") is None:
+        return {"eval_strategy": "steps", "eval_steps": max(1, steps // 4), **given}
+    return given
+
+
+def _selection(task: Task, terms: Sequence[str]) -> dict[str, bool]:
+    """What the best checkpoint may go by, and whether higher is better; the first by default."""
+    losses = dict.fromkeys([f"loss_{term}" for term in terms], False)
+    of_task = {name: losses[name] for name in ("loss_task",) if name in losses}
+    return {**task.selection, **of_task, "loss": False, **losses}
+
+
+def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool]) -> None:
+    """The direction is spelt out: Transformers would guess it from the name's ending."""
     if settings.get("load_best_model_at_end"):
-        name = settings.setdefault("metric_for_best_model", next(iter(task.selection)))
-        settings.setdefault("greater_is_better", task.selection[name])
+        name = settings.setdefault("metric_for_best_model", next(iter(selection)))
+        settings.setdefault("greater_is_better", selection[name])
 
 
 def _check_range(name: str, value: Any, path: str) -> None:

@@ -84,6 +84,8 @@ def convert(value: Any, annotation: Any, path: str) -> Any:
     for option in options:
         if isinstance(option, type) and issubclass(option, Enum):
             return choose(value, [str(member.value) for member in option], path)
+    if isinstance(value, Mapping):
+        options = _of_these_keys(options, value, path)
     for option in _by_fit(options, value):
         converted = _as_option(value, option, path)
         if converted is not _NO_FIT:
@@ -107,6 +109,18 @@ def _options(annotation: Any) -> list[Any]:
     if get_origin(annotation) in (Union, types.UnionType):
         return [option for part in get_args(annotation) for option in _options(part)]
     return [annotation]
+
+
+def _of_these_keys(options: list[Any], value: Mapping[str, Any], path: str) -> list[Any]:
+    """Of several dataclasses only the one that has all the keys of a mapping."""
+    kinds = [option for option in options if is_dataclass(option)]
+    if len(kinds) < 2:
+        return options
+    for kind in kinds:
+        if set(value) <= {field.name for field in fields(kind)}:
+            return [kind]
+    choices = "; or ".join(", ".join(field.name for field in fields(kind)) for kind in kinds)
+    raise InputError(f"{path} has the keys {', '.join(map(str, value))}; it takes {choices}")
 
 
 def _by_fit(options: list[Any], value: Any) -> list[Any]:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from datasets import IterableDataset
 from sklearn.model_selection import train_test_split
 from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..tasks import Data, LabelMap, Table, Task
 from .schema import DataConfig
-from .tables import SPLITS, read_splits
+from .streams import read_stream, set_aside, shuffled
+from .tables import SPLITS, read_split, read_splits
 
 # Fixed: runs with other seeds must be judged on the same rows.
 SPLIT_SEED = 0
@@ -24,18 +26,18 @@ class Examples:
     """The rows of every split, as read.
 
     Attributes:
-        train, validation, test: the splits.
+        train, validation, test: the splits; train may be a stream.
         origins: where each split's rows come from.
         notes: what was decided on the way, for the user.
     """
 
-    train: Table
+    train: Table | IterableDataset
     validation: Table
     test: Table
     origins: dict[str, str]
     notes: tuple[str, ...]
 
-    def splits(self) -> Iterator[tuple[str, Table]]:
+    def splits(self) -> Iterator[tuple[str, Table | IterableDataset]]:
         """Name and rows of each split."""
         yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
 
@@ -46,6 +48,8 @@ def load_examples(config: DataConfig, task: Task) -> Examples:
     Raises:
         InputError: see `read_splits` and `Task.read`, and too few rows to cut from.
     """
+    if config.streaming:
+        return _streamed(config, task)
     tables = task.read(read_splits(config))
     rows = len(tables["train"])
     origins = {split: _origin(config, split) for split in tables}
@@ -76,13 +80,33 @@ def encode(
     Raises:
         InputError: a row that cannot be encoded, such as one with a label that is no class.
     """
-    splits = {split: task.encode(table, labels, processor) for split, table in examples.splits()}
+    splits = {}
+    for split, table in examples.splits():
+        if isinstance(table, IterableDataset):
+            splits[split] = task.stream(table, processor)
+        else:
+            splits[split] = task.encode(table, labels, processor, training=split == "train")
     return Data(
         **splits,
         labels=labels,
         processor=processor,
         collator=task.collator(processor, teacher),
     )
+
+
+def _streamed(config: DataConfig, task: Task) -> Examples:
+    """A stream to train on; splits that are missing are its first rows."""
+    stream, rows, notes = read_stream(config), {}, []
+    origins = {"train": f"stream of {_origin(config, 'train')}"}
+    for split in SPLITS[1:]:
+        if getattr(config, split) is not None:
+            rows[split], origins[split] = read_split(config, split), _origin(config, split)
+            continue
+        stream, rows[split] = set_aside(stream, split)
+        origins[split] = "the first rows of the stream that no other split has"
+        notes.append(f"No {split} data: {len(rows[split])} rows of the stream were set aside.")
+    tables = task.read(rows)
+    return Examples(train=shuffled(stream), **tables, origins=origins, notes=tuple(notes))
 
 
 def _cut(table: Table, strata: list[Any] | None, rows: int, split: str) -> tuple[Table, Table]:

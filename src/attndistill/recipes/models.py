@@ -102,7 +102,7 @@ def load_model(
         )
 
     model, info = _loaded(load, name, path)
-    missing = sorted(info["missing_keys"])
+    missing = sorted(key for key in info["missing_keys"] if not task.may_lack(key))
     if missing and not fresh_head:
         raise InputError(
             f"{path}: {name!r} is not a model fine-tuned for {task.name}: its weights lack "

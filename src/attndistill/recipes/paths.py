@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
-DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
 HUB_NAME = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 
 import torch
+from datasets import IterableDataset
 from transformers import PreTrainedModel, set_seed
 
 from ..errors import InputError, ObjectiveError
@@ -33,7 +34,9 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     config = load_config(name, "teacher.model", trust_remote_code=trust)
     processor = load_processor(name, "teacher.model", task=task, trust_remote_code=trust)
     training = recipe.teacher.train
-    labels = task.labels(examples.train, config, trained=training is not None)
+    train = examples.train
+    known = examples.validation if isinstance(train, IterableDataset) else train
+    labels = task.labels(known, config, trained=training is not None)
     # The fresh head of a teacher to be fine-tuned is drawn here.
     set_seed(recipe.seed if training is None else training["seed"])
     teacher = load_model(

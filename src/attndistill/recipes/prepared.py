@@ -60,8 +60,13 @@ class Prepared:
 
     def notes(self) -> Iterator[str]:
         """What was decided or noticed on the way, for the user."""
-        splits = {split: len(table) for split, table in self.examples.splits()}
-        yield "Data: " + ", ".join(f"{rows} {split} rows" for split, rows in splits.items())
+        tables = dict(self.examples.splits())
+        yield "Data: " + ", ".join(
+            f"a stream of {split} rows"
+            if isinstance(table, IterableDataset)
+            else f"{len(table)} {split} rows"
+            for split, table in tables.items()
+        )
         yield from self.remarks()
         if self.data.labels is not None:
             names = enumerate(self.data.labels.names)
@@ -74,6 +79,11 @@ class Prepared:
     def remarks(self) -> Iterator[str]:
         """What the reader of a report should know of the data."""
         yield from self.examples.notes
+        for split in self.data.splits().values():
+            yield from split.notes
+        for name in ("metric", "collate"):
+            if (own := getattr(self.task, name)) is not None:
+                yield f"The {name} is the caller's own: {getattr(own, '__name__', own)}."
         if self.data.labels is not None and self.data.labels.note:
             yield self.data.labels.note
 

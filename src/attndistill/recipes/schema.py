@@ -1,6 +1,6 @@
 """What a recipe says: checked, frozen, with its defaults filled in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import InputError
+from ..evaluation import Assessment, Collator
 from ..matching import LayerMapSpec
 from ..matching.layers import LayerStrategy
 from ..objectives import AttentionTerm, Objective, TaskTerm, Term
@@ -53,6 +54,7 @@ class FreshStudent:
     config: Mapping[str, Any]
 
 
+TERMS = ("task", "logits", "attention")
 StudentConfig = KeptLayers | StudentModel | FreshStudent
 
 
@@ -67,12 +69,16 @@ class DataConfig:
             the training rows.
         test: likewise.
         name: the configuration of a data set that has several, such as ``sst2`` of ``glue``.
+        streaming: read the training rows while training, without keeping them; for text without
+            labels, with ``training.max_steps``. A split that is missing is then the stream's first
+            rows.
     """
 
     train: str | list[str]
     validation: str | list[str] | None = None
     test: str | list[str] | None = None
     name: str | None = None
+    streaming: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +142,12 @@ class Recipe:
 
 
 def load_recipe(
-    path: str | Path, *, settings: Sequence[str] = (), output_dir: str | None = None
+    path: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    output_dir: str | None = None,
+    metric: Callable[..., Assessment] | None = None,
+    collate: Collator | None = None,
 ) -> Recipe:
     """Read, override and check a recipe file.
 
@@ -145,6 +156,8 @@ def load_recipe(
             the file's folder.
         settings: ``a.b=value`` overrides, applied before anything is checked.
         output_dir: in place of the recipe's own; by default ``runs/<name of the file>``.
+        metric: in place of the task's own, see `Task`; the best checkpoint may go by ``metric``.
+        collate: in place of the task's own collator, see `Task`.
 
     Raises:
         InputError: the recipe is wrong; the message gives the dotted path.
@@ -154,10 +167,16 @@ def load_recipe(
     if output_dir is not None:
         raw["output_dir"] = output_dir
     raw.setdefault("output_dir", str(Path("runs", path.stem)))
-    return read_recipe(raw, folder=path.parent)
+    return read_recipe(raw, folder=path.parent, metric=metric, collate=collate)
 
 
-def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
+def read_recipe(
+    raw: Mapping[str, Any],
+    *,
+    folder: Path,
+    metric: Callable[..., Assessment] | None = None,
+    collate: Collator | None = None,
+) -> Recipe:
     """Check a parsed recipe; paths are looked up from the working directory, then ``folder``."""
     sections = ("task", "teacher", "student", "data", "objective", "training")
     others = ("seed", "output_dir", "trust_remote_code")
@@ -168,8 +187,18 @@ def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
     rest = read_settings(_Rest, {name: raw[name] for name in others if name in raw}, "")
     teacher = read_settings(TeacherConfig, raw["teacher"], "teacher")
     task, data = _read_data(raw["task"], raw["data"])
+    task = replace(task, metric=metric, collate=collate)
     terms, layer_map = _read_objective(raw.get("objective", _default_objective(task)), task)
-    _check_labelled(task, terms)
+    if data.streaming and not task.streams:
+        raise InputError(
+            "data.streaming is for text without labels (causal-lm, feature-extraction, or "
+            f"classification with data.columns.label null), not for {task.name}"
+        )
+    if data.streaming and teacher.train is not None:
+        raise InputError("data.streaming: fine-tune the teacher beforehand, not with teacher.train")
+    training = read_training(
+        raw.get("training", {}), "training", task, list(terms), streaming=data.streaming
+    )
     student = _read_student(raw["student"])
     if isinstance(student, StudentModel):
         student = StudentModel(model=locate_model(student.model, folder, "student.model"))
@@ -186,7 +215,7 @@ def read_recipe(raw: Mapping[str, Any], *, folder: Path) -> Recipe:
         data=_located(data, folder),
         terms=terms,
         layer_map=layer_map,
-        training=read_training(raw.get("training", {}), "training", task),
+        training=training,
         output_dir=rest.output_dir,
         seed=rest.seed,
         trust_remote_code=rest.trust_remote_code,
@@ -223,16 +252,16 @@ def _task_settings(task: Task) -> dict[str, Any]:
 
 
 def _default_objective(task: Task) -> dict[str, Any]:
-    terms: dict[str, Any] = {"task": {}, "logits": {}, "attention": {}}
-    return terms if task.labelled else {name: terms[name] for name in ("logits", "attention")}
+    return {name: {} for name in TERMS if _refusal(name, task) is None}
 
 
-def _check_labelled(task: Task, terms: Mapping[str, Term]) -> None:
-    if not task.labelled and "task" in terms:
-        raise InputError(
-            "objective.task needs labels, but data.columns.label is null: remove the task term, or "
-            "name the label column"
-        )
+def _refusal(term: str, task: Task) -> str | None:
+    """Why a task has no such term, if so."""
+    if term == "task" and not task.labelled:
+        return "needs labels, but the data has none"
+    if term == "logits" and task.logits_term is None:
+        return f"compares logits, but models for {task.name} have none"
+    return None
 
 
 def _read_student(raw: Any) -> StudentConfig:
@@ -256,13 +285,15 @@ def _read_student(raw: Any) -> StudentConfig:
 def _read_objective(raw: Any, task: Task) -> tuple[dict[str, Term], LayerMapSpec]:
     """The one place where a term's name becomes a term."""
     settings = as_mapping(raw, "objective")
-    refuse_unknown(settings, ("task", "logits", "attention"), "objective")
+    refuse_unknown(settings, TERMS, "objective")
     terms: dict[str, Term] = {}
     layer_map: LayerMapSpec = "uniform"
-    for name in ("task", "logits", "attention"):
+    for name in TERMS:
         if name not in settings:
             continue
         path = join("objective", name)
+        if refusal := _refusal(name, task):
+            raise InputError(f"{path} {refusal}: remove the line")
         if settings[name] is None:
             raise InputError(f"{path} is empty: write {{}} for its defaults, or remove the line")
         term = as_mapping(settings[name], path)
@@ -270,6 +301,7 @@ def _read_objective(raw: Any, task: Task) -> tuple[dict[str, Term], LayerMapSpec
             case "task":
                 terms[name] = read_settings(TaskTerm, term, path)
             case "logits":
+                assert task.logits_term is not None, "refused above"
                 terms[name] = read_settings(task.logits_term, term, path)
             case "attention":
                 layer_map = _read_layers(term.pop("layers", layer_map), f"{path}.layers")

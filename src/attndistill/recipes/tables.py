@@ -1,8 +1,5 @@
 """Read splits from files, saved data sets and the hub: values as stored."""
 
-import csv
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,8 @@ from datasets import (
     load_from_disk,
 )
 
-from ..errors import InputError, shown
+from ..errors import InputError
+from .files import read_csv, read_json, read_lines
 from .schema import DataConfig
 
 SPLITS = ("train", "validation", "test")
@@ -29,11 +27,20 @@ def read_splits(data: DataConfig) -> dict[str, Dataset]:
     """
     found = {}
     for split in SPLITS:
-        source = getattr(data, split)
-        dataset = _own_split(data, split) if source is None else _read(source, data.name, split)
+        named = getattr(data, split) is not None
+        dataset = read_split(data, split) if named else _own_split(data, split)
         if dataset is not None:
             found[split] = dataset
     return found
+
+
+def read_split(data: DataConfig, split: str) -> Dataset:
+    """Read one split that the recipe names.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _read(getattr(data, split), data.name, split)
 
 
 def _read(source: str | list[str], name: str | None, split: str) -> Dataset:
@@ -86,13 +93,15 @@ def _read_file(file: Path) -> Dataset:
     try:
         match file.suffix.lower():
             case ".csv" | ".tsv":
-                return _of_rows(list(_read_csv(file)))
+                return _of_rows(list(read_csv(file)))
             case ".parquet":
                 import pyarrow.parquet
 
                 return Dataset(pyarrow.parquet.read_table(file))
+            case ".txt":
+                return _of_rows(list(read_lines(file)))
             case _:
-                return _of_rows(_read_json(file))
+                return _of_rows(read_json(file))
     except InputError:
         raise
     except UnicodeDecodeError as error:
@@ -113,50 +122,3 @@ def _of_rows(rows: list[dict[str, Any]]) -> Dataset:
         except Exception as error:  # noqa: BLE001 - pyarrow's errors have no common base
             raise ValueError(f"column {name!r}: {error}") from error
     return Dataset.from_dict(columns)
-
-
-def _read_csv(file: Path) -> Iterator[dict[str, Any]]:
-    """Rows as text: no guessed types, so that "NA" and "007" stay what they are."""
-    csv.field_size_limit(2**31 - 1)
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        delimiter = _delimiter(file, lines.readline())
-        lines.seek(0)
-        reader = csv.DictReader(lines, delimiter=delimiter)
-        names = reader.fieldnames or []
-        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-            raise InputError(f"{file}: its header names the column {twice[0]!r} twice")
-        for row in reader:
-            if None in row:
-                raise InputError(
-                    f"{file}, line {reader.line_num}: more fields than the header has; "
-                    "quote texts that contain the delimiter"
-                )
-            yield row
-
-
-def _delimiter(file: Path, header: str) -> str:
-    """Spreadsheets of many countries write CSV with semicolons."""
-    marks = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
-    return next((mark for mark in marks if mark in header), marks[0])
-
-
-def _read_json(file: Path) -> list[dict[str, Any]]:
-    """Rows of JSON lines, or of one JSON array of objects."""
-    text = file.read_text(encoding="utf-8-sig")
-    if text.lstrip().startswith("["):
-        numbered = [(f"item {n}", item) for n, item in enumerate(json.loads(text), start=1)]
-    else:
-        # Not splitlines: U+2028 and its like may stand inside a JSON string.
-        lines = enumerate(text.split("\n"), start=1)
-        numbered = [(f"line {n}", _parsed(line, file, n)) for n, line in lines if line.strip()]
-    for place, row in numbered:
-        if not isinstance(row, dict):
-            raise InputError(f"{file}, {place}: expected a JSON object, not {shown(row)}")
-    return [row for _, row in numbered]
-
-
-def _parsed(line: str, file: Path, number: int) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}, line {number}: not a JSON object: {error}") from error

@@ -1,18 +1,26 @@
 """Tasks: what a model is for, and all that follows: columns, batches, metrics."""
 
+from .causal_lm import CausalLM, ChatColumns, PromptColumns
 from .choice import TASKS, task_class
 from .classification import Problem, TextClassification, TextColumns
+from .features import FeatureExtraction
 from .labels import LabelMap, check_student_labels, label_names
 from .table import Table
 from .task import PYTHON_ONLY, Data, Split, Task
+from .text import RawColumns
 from .token_classification import TokenClassification, TokenColumns
 
 __all__ = [
     "PYTHON_ONLY",
     "TASKS",
+    "CausalLM",
+    "ChatColumns",
     "Data",
+    "FeatureExtraction",
     "LabelMap",
     "Problem",
+    "PromptColumns",
+    "RawColumns",
     "Split",
     "Table",
     "Task",

@@ -1,11 +1,13 @@
 """Which class a task's name in a recipe stands for: the one place."""
 
 from ..errors import InputError, did_you_mean, shown
+from .causal_lm import CausalLM
 from .classification import TextClassification
+from .features import FeatureExtraction
 from .task import Task
 from .token_classification import TokenClassification
 
-TASKS = ("classification", "token-classification")
+TASKS = ("classification", "token-classification", "causal-lm", "feature-extraction")
 
 
 def task_class(name: object) -> type[Task]:
@@ -19,6 +21,10 @@ def task_class(name: object) -> type[Task]:
             return TextClassification
         case "token-classification":
             return TokenClassification
+        case "causal-lm":
+            return CausalLM
+        case "feature-extraction":
+            return FeatureExtraction
         case _:
             hint = did_you_mean(str(name), TASKS)
             raise InputError(f"task is {shown(name)}{hint}; choose {', '.join(TASKS)}")

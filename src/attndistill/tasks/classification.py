@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -24,7 +24,6 @@ from ..evaluation import (
     assess_unlabelled,
     assess_values,
     predict,
-    values_of,
 )
 from ..objectives import LogitsTerm, Term
 from ..objectives.outputs import LabelSetTerm, ValueTerm
@@ -46,6 +45,7 @@ from .text import (
     check_padding,
     check_roles,
     mean_by_document,
+    stream_map,
     text_keys,
     truncated_share,
 )
@@ -105,22 +105,26 @@ class TextClassification(Task):
             )
 
     @property
-    def selection(self) -> Mapping[str, bool]:
-        """The task's scores, then the objective's value."""
+    def _selection(self) -> Mapping[str, bool]:
         if not self.labelled:
-            return {"loss": False}
+            return {}
         match self.problem_type:
             case Problem.ONE_CLASS:
-                return {"accuracy": True, "macro_f1": True, "loss": False}
+                return {"accuracy": True, "macro_f1": True}
             case Problem.LABEL_SET:
-                return {"micro_f1": True, "macro_f1": True, "loss": False}
+                return {"micro_f1": True, "macro_f1": True}
             case _:
-                return {"rmse": False, "pearson_correlation": True, "loss": False}
+                return {"rmse": False, "pearson_correlation": True}
 
     @property
     def labelled(self) -> bool:
         """Whether there is a label column."""
         return self.columns.label is not None
+
+    @property
+    def streams(self) -> bool:
+        """Where the texts have no labels."""
+        return not self.labelled
 
     @property
     def logits_term(self) -> type[Term]:
@@ -186,19 +190,12 @@ class TextClassification(Task):
                 f"data.stride needs a fast tokenizer, but that of {path} is a slow one"
             )
 
-    def encode(self, table: Table, labels: LabelMap | None, processor: Any) -> Split:
+    def encode(
+        self, table: Table, labels: LabelMap | None, processor: Any, *, training: bool
+    ) -> Split:
         """Token ids, cut at ``max_length`` or in windows, and ``labels``."""
         pairs = table.column("text_pair") if self.columns.text_pair else None
-        windows = {"stride": self.stride, "return_overflowing_tokens": True}
-        encoded = dict(
-            processor(
-                table.column("text"),
-                pairs,
-                truncation=True,
-                max_length=self.max_length,
-                **(windows if self.stride is not None else {}),
-            )
-        )
+        encoded = self._token_ids(table.column("text"), pairs, processor)
         documents = encoded.pop("overflow_to_sample_mapping", None)
         if self.labelled:
             of_rows = self._encoded_labels(table, labels)
@@ -213,6 +210,20 @@ class TextClassification(Task):
             documents=None if documents is None else np.array(documents),
         )
 
+    def stream(self, rows: IterableDataset, processor: Any) -> Split:
+        """Token ids of texts without labels, encoded on the way."""
+        columns = {"text": self.columns.text, "text_pair": self.columns.text_pair}
+        roles = {role: name for role, name in columns.items() if name is not None}
+
+        def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+            for role, texts in batch.items():
+                check_texts(texts, roles[role], "data.train (a stream)")
+            encoded = self._token_ids(batch["text"], batch.get("text_pair"), processor)
+            encoded.pop("overflow_to_sample_mapping", None)
+            return encoded
+
+        return Split(rows=stream_map(rows, roles, encode), table=None)
+
     def _collator(self, processor: Any, model: PreTrainedModel) -> Collator:
         return DataCollatorWithPadding(processor)
 
@@ -225,7 +236,7 @@ class TextClassification(Task):
             logits = prediction.predictions
             logits = logits[0] if isinstance(logits, tuple) else logits
             labels = np.asarray(prediction.label_ids)
-            return values_of(self._assess(logits, labels, data.validation))
+            return self.logged(self._assess(logits, labels, data.validation))
 
         return compute
 
@@ -268,6 +279,20 @@ class TextClassification(Task):
                 return assess_label_sets(logits, labels)
             case _:
                 return assess_values(logits, labels)
+
+    def _token_ids(
+        self, texts: list[str], pairs: list[str] | None, tokenizer: Any
+    ) -> dict[str, list[Any]]:
+        windows = {"stride": self.stride, "return_overflowing_tokens": True}
+        return dict(
+            tokenizer(
+                texts,
+                pairs,
+                truncation=True,
+                max_length=self.max_length,
+                **(windows if self.stride is not None else {}),
+            )
+        )
 
     def _with_labels(self, tables: Mapping[str, Table]) -> dict[str, Table]:
         """The labels checked, and as numbers where they are."""

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from ..evaluation import Assessment, Collator
+from ..evaluation import Assessment, Collator, values_of
 from ..objectives import LogitsTerm, Term
 from .labels import LabelMap
 from .table import Table
@@ -33,12 +33,14 @@ class Split:
         truncated: share of the rows that were cut at ``max_length``; None where it is not known
             (streams) or nothing is cut (images).
         documents: [rows] the row of ``table`` that each comes from; None where it is the same row.
+        notes: remarks for the user.
     """
 
     rows: Dataset | IterableDataset
     table: Table | None
     truncated: float | None = None
     documents: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,12 +86,17 @@ class Task(ABC):
     collate: Collator | None = field(default=None, metadata={PYTHON_ONLY: True})
 
     @property
-    @abstractmethod
     def selection(self) -> Mapping[str, bool]:
-        """What a best checkpoint may go by, as evaluation logs it: whether higher is better.
+        """The logged metrics that a best checkpoint may go by: whether higher is better.
 
-        The first one is the default.
+        The first one is the default. Without any, it is the task term's loss, else the objective.
+        The deciding score of a metric of the user's own is logged as ``metric``.
         """
+        return {"metric": True} if self.metric is not None else self._selection
+
+    @property
+    def _selection(self) -> Mapping[str, bool]:
+        return {}
 
     @property
     def labelled(self) -> bool:
@@ -97,8 +104,13 @@ class Task(ABC):
         return True
 
     @property
-    def logits_term(self) -> type[Term]:
-        """What compares the models' outputs."""
+    def streams(self) -> bool:
+        """Whether it can learn from a stream: from texts without labels."""
+        return False
+
+    @property
+    def logits_term(self) -> type[Term] | None:
+        """What compares the models' logits; None for models without."""
         return LogitsTerm
 
     @property
@@ -109,6 +121,10 @@ class Task(ABC):
     @abstractmethod
     def model_class(self, config: PreTrainedConfig) -> Any:
         """The ``AutoModelFor…`` that loads a model with this config."""
+
+    def may_lack(self, weight: str) -> bool:
+        """Whether a checkpoint without this weight is whole for the task."""
+        return False
 
     @abstractmethod
     def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
@@ -150,12 +166,24 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def encode(self, table: Table, labels: LabelMap | None, processor: Any) -> Split:
+    def encode(
+        self, table: Table, labels: LabelMap | None, processor: Any, *, training: bool
+    ) -> Split:
         """Encode rows.
+
+        Args:
+            table: the rows.
+            labels: the classes, if the task has any.
+            processor: tokenizer or image processor.
+            training: whether they are trained on, and not measured.
 
         Raises:
             InputError: a row that cannot be, with its number.
         """
+
+    def stream(self, rows: IterableDataset, processor: Any) -> Split:
+        """Encode a stream of rows on the way; only of a task that ``streams``."""
+        raise NotImplementedError(f"{self.name} needs to see all its rows first")
 
     def collator(self, processor: Any, model: PreTrainedModel) -> Collator:
         """What makes a batch of a list of encoded rows; ``model`` is the teacher."""
@@ -167,6 +195,11 @@ class Task(ABC):
     def compute_metrics(self, data: Data) -> Callable[[EvalPrediction], dict[str, float]] | None:
         """Trainer's metrics on the validation split; None where the losses are all it logs."""
         return None
+
+    def logged(self, assessed: Assessment) -> dict[str, float]:
+        """An assessment as Trainer logs it."""
+        values = values_of(assessed)
+        return values if self.metric is None else {"metric": next(iter(values.values())), **values}
 
     def preprocess_logits(self) -> Callable[[Any, Any], Any] | None:
         """What Trainer keeps of each batch's logits for its metrics; None for all."""

@@ -1,13 +1,22 @@
 """What tasks on text share: padding, truncation and the identity of texts."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from datasets import Dataset, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
-from .table import Table
+from .table import Table, pick_columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawColumns:
+    """The column of raw text."""
+
+    text: str = "text"
 
 
 def check_padding(tokenizer: PreTrainedTokenizerBase, path: str) -> None:
@@ -58,6 +67,24 @@ def truncated_share(
     pairs = cut.column("text_pair") if "text_pair" in cut.rows.column_names else None
     uncut = tokenizer(cut.column("text"), pairs, truncation=False, verbose=False)
     return sum(len(ids) > max_length for ids in uncut["input_ids"]) / len(table)
+
+
+def stream_map(
+    rows: IterableDataset, roles: Mapping[str, str], encode: Callable[[dict], dict]
+) -> IterableDataset:
+    """Encode a stream batch by batch, its columns under the names of their roles.
+
+    Raises:
+        InputError: the stream is empty, or its first row lacks a column.
+    """
+    first = next(iter(rows), None)
+    # A data set of one row is checked as any other.
+    pick_columns(Dataset.from_list([] if first is None else [first]), roles, "data.train")
+
+    def renamed(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return encode({role: batch[column] for role, column in roles.items()})
+
+    return rows.map(renamed, batched=True, remove_columns=list(first or ()))
 
 
 def mean_by_document(logits: np.ndarray, documents: np.ndarray | None) -> np.ndarray:

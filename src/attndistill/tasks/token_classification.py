@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows
-from ..evaluation import Assessment, Collator, assess_tags, check_finite, outputs, values_of
+from ..evaluation import Assessment, Collator, assess_tags, check_finite, outputs
 from .labels import LabelMap, match_labels
 from .table import (
     Table,
@@ -66,9 +66,8 @@ class TokenClassification(Task):
         check_max_length(self.max_length)
 
     @property
-    def selection(self) -> Mapping[str, bool]:
-        """The F1 that decides (see `assess_tags`), the accuracy, the objective's value."""
-        return {"f1": True, "token_accuracy": True, "loss": False}
+    def _selection(self) -> Mapping[str, bool]:
+        return {"f1": True, "token_accuracy": True}
 
     @property
     def longest(self) -> int:
@@ -112,7 +111,9 @@ class TokenClassification(Task):
                 f"token classification needs a fast tokenizer, but that of {path} is a slow one"
             )
 
-    def encode(self, table: Table, labels: LabelMap | None, processor: Any) -> Split:
+    def encode(
+        self, table: Table, labels: LabelMap | None, processor: Any, *, training: bool
+    ) -> Split:
         """Token ids, cut at ``max_length``, with a label at the first token of each word."""
         assert labels is not None, "token classification has classes"
         words, tags = table.column("tokens"), labels.encode(table)
@@ -135,7 +136,7 @@ class TokenClassification(Task):
 
         def compute(prediction: EvalPrediction) -> dict[str, float]:
             classes, labels = prediction.predictions, np.asarray(prediction.label_ids)
-            values = values_of(self._assess(list(classes), list(labels), data))
+            values = self.logged(self._assess(list(classes), list(labels), data))
             return {"f1": next(iter(values.values())), **values}
 
         return compute
