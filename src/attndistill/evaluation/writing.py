@@ -18,24 +18,26 @@ def write_report(report: RunReport, folder: str | Path) -> None:
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that it is never seen half written."""
-    with tempfile.NamedTemporaryFile(
+    file = tempfile.NamedTemporaryFile(
         "w",
         encoding="utf-8",
         errors="replace",
         dir=path.parent,
         prefix=f".{path.name}.",
         delete=False,
-    ) as file:
-        try:
+    )
+    try:
+        with file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            # A temporary file is private; the report is as readable as any file the user writes.
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        # A temporary file is private; the report is as readable as any file the user writes.
+        os.chmod(file.name, 0o666 & ~_umask())
+        # Closed by now: Windows cannot replace an open file.
+        os.replace(file.name, path)
+    except BaseException:
+        os.unlink(file.name)
+        raise
 
 
 def _umask() -> int:
