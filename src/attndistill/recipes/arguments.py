@@ -81,6 +81,7 @@ def read_training(
         "eval_strategy": eval_strategy,
         "save_strategy": eval_strategy,
         "save_total_limit": 1,
+        **({"remove_unused_columns": False} if task.raw_columns else {}),
         **given,
     }
     if "eval_steps" in filled:
@@ -95,7 +96,13 @@ def read_teacher_training(raw: Any, path: str, task: Task, seed: int) -> dict[st
     selection = _selection(task, terms=())
     given = _read(raw, path, selection, refused=ELSEWHERE)
     best = "epoch" if given.get("load_best_model_at_end") else "no"
-    filled = {"eval_strategy": best, "save_strategy": best, "seed": seed, **given}
+    filled = {
+        "eval_strategy": best,
+        "save_strategy": best,
+        "seed": seed,
+        **({"remove_unused_columns": False} if task.raw_columns else {}),
+        **given,
+    }
     _fill_selection(filled, selection)
     _try(filled, path)
     return filled

@@ -51,6 +51,8 @@ def _read(source: str | list[str], name: str | None, split: str) -> Dataset:
     named = _read_named(source, name, f"data.{split}")
     if isinstance(named, Dataset):
         return named
+    if list(named) == ["train"] and Path(source).is_dir() and not _is_saved(source):
+        return named["train"]  # what load_dataset calls a folder without splits
     if split not in named:
         raise InputError(
             f"data.{split}: {source!r} has no split {split!r}, only {', '.join(named)}"
@@ -73,11 +75,14 @@ def _concatenated(parts: list[Dataset], path: str) -> Dataset:
         raise InputError(f"{path}: its files do not go together: {error}") from error
 
 
+def _is_saved(source: str) -> bool:
+    return any(Path(source, file).is_file() for file in SAVED_TO_DISK)
+
+
 def _read_named(source: str, name: str | None, path: str) -> Dataset | DatasetDict:
     """A folder of ``save_to_disk``, or what ``load_dataset`` makes of a folder or hub name."""
-    saved = any(Path(source, file).is_file() for file in SAVED_TO_DISK)
     try:
-        return load_from_disk(source) if saved else load_dataset(source, name)
+        return load_from_disk(source) if _is_saved(source) else load_dataset(source, name)
     except Exception as error:  # noqa: BLE001 - the hub's errors have no common base
         what = (
             f"the folder {source!r} was not written by save_to_disk, and load_dataset cannot read"

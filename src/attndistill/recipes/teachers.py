@@ -34,7 +34,7 @@ def fine_tuned(
         data: the encoded splits; validation is used where the settings evaluate.
         cache: the folder of fine-tuned teachers.
     """
-    kept = cache / fingerprint(teacher, settings, data)
+    kept = cache / fingerprint(teacher, settings, task, data)
     if kept.is_dir():
         say(f"Teacher: fine-tuned before on this data with these settings; reused from {kept}")
     else:
@@ -46,7 +46,9 @@ def fine_tuned(
     return type(teacher).from_pretrained(kept, use_safetensors=True)
 
 
-def fingerprint(teacher: PreTrainedModel, settings: Mapping[str, Any], data: Data) -> str:
+def fingerprint(
+    teacher: PreTrainedModel, settings: Mapping[str, Any], task: Task, data: Data
+) -> str:
     """16 hexadecimal digits over the weights, the settings and the encoded splits."""
     digest = hashlib.sha256()
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -55,9 +57,8 @@ def fingerprint(teacher: PreTrainedModel, settings: Mapping[str, Any], data: Dat
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
     for split in (data.train, data.validation):
-        for batch in split.rows.with_format("arrow").iter(batch_size=1000):
-            for column in batch.columns:
-                digest.update(json.dumps(column.to_pylist(), default=str).encode())
+        for row in task.contents(split):
+            digest.update(row)
     return digest.hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from .causal_lm import CausalLM, ChatColumns, PromptColumns
 from .choice import TASKS, task_class
 from .classification import Problem, TextClassification, TextColumns
 from .features import FeatureExtraction
+from .images import ImageClassification, ImageColumns
 from .labels import LabelMap, check_student_labels, label_names
 from .table import Table
 from .task import PYTHON_ONLY, Data, Split, Task
@@ -17,6 +18,8 @@ __all__ = [
     "ChatColumns",
     "Data",
     "FeatureExtraction",
+    "ImageClassification",
+    "ImageColumns",
     "LabelMap",
     "Problem",
     "PromptColumns",

@@ -4,10 +4,17 @@ from ..errors import InputError, did_you_mean, shown
 from .causal_lm import CausalLM
 from .classification import TextClassification
 from .features import FeatureExtraction
+from .images import ImageClassification
 from .task import Task
 from .token_classification import TokenClassification
 
-TASKS = ("classification", "token-classification", "causal-lm", "feature-extraction")
+TASKS = (
+    "classification",
+    "token-classification",
+    "causal-lm",
+    "image-classification",
+    "feature-extraction",
+)
 
 
 def task_class(name: object) -> type[Task]:
@@ -23,6 +30,8 @@ def task_class(name: object) -> type[Task]:
             return TokenClassification
         case "causal-lm":
             return CausalLM
+        case "image-classification":
+            return ImageClassification
         case "feature-extraction":
             return FeatureExtraction
         case _:

@@ -1,7 +1,8 @@
 """What a task is: all that differs between one kind of model and another."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -81,6 +82,8 @@ class Task(ABC):
     peft_type: ClassVar[str | None] = None
     # Whether the head belongs to the data, so that a checkpoint may lack it.
     has_own_head: ClassVar[bool] = False
+    # Whether the collator reads columns that no model names, such as pictures.
+    raw_columns: ClassVar[bool] = False
 
     metric: Callable[..., Assessment] | None = field(default=None, metadata={PYTHON_ONLY: True})
     collate: Collator | None = field(default=None, metadata={PYTHON_ONLY: True})
@@ -184,6 +187,11 @@ class Task(ABC):
     def stream(self, rows: IterableDataset, processor: Any) -> Split:
         """Encode a stream of rows on the way; only of a task that ``streams``."""
         raise NotImplementedError(f"{self.name} needs to see all its rows first")
+
+    def contents(self, split: Split) -> Iterator[bytes]:
+        """What a split's rows say, in order: equal where they are."""
+        for row in split.rows:
+            yield json.dumps(row, sort_keys=True).encode()
 
     def collator(self, processor: Any, model: PreTrainedModel) -> Collator:
         """What makes a batch of a list of encoded rows; ``model`` is the teacher."""

@@ -1,0 +1,182 @@
+"""Image classification: one class for a picture."""
+
+import io
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from datasets import Dataset, Image
+from PIL.Image import open as open_image
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    EvalPrediction,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from ..errors import InputError, data_rows, shown
+from ..evaluation import Assessment, Collator, assess_classes, predict
+from .labels import LabelMap, match_labels
+from .table import Table, check_classes, check_same_names, class_names, numbered, pick_columns
+from .task import Data, Split, Task
+from .text import check_roles
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageColumns:
+    """The data's columns by their role; in a folder of pictures by class they have these names."""
+
+    image: str = "image"
+    label: str = "label"
+
+    def __post_init__(self) -> None:
+        check_roles(self.image, self.label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageClassification(Task):
+    """Image classification with ``AutoModelForImageClassification``.
+
+    Pictures are opened batch by batch and brought to the teacher's size by its image processor.
+    ``metric`` takes logits [N, C] and labels [N].
+
+    Attributes:
+        columns: which column is what.
+    """
+
+    name: ClassVar[str] = "image-classification"
+    processor_class: ClassVar[Any] = AutoImageProcessor
+    has_own_head: ClassVar[bool] = True
+    raw_columns: ClassVar[bool] = True
+
+    columns: ImageColumns = ImageColumns()
+
+    @property
+    def _selection(self) -> Mapping[str, bool]:
+        return {"accuracy": True, "macro_f1": True}
+
+    def model_class(self, config: PreTrainedConfig) -> Any:
+        """A model with a classification head."""
+        return AutoModelForImageClassification
+
+    def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
+        """Pictures and their classes."""
+        roles = {"image": self.columns.image, "label": self.columns.label}
+        picked, labels, names = {}, {}, {}
+        for split, dataset in datasets.items():
+            rows = pick_columns(dataset, roles, f"data.{split}")
+            picked[split] = _with_pictures(rows, self.columns.image, f"data.{split}")
+            labels[split] = list(rows["label"])
+            check_classes(labels[split], self.columns.label, f"data.{split}")
+            names[split] = class_names(rows, "label")
+        labels = numbered(labels)
+        tables = {
+            split: Table(
+                rows=rows.remove_columns("label").add_column("label", labels[split]),
+                source=f"data.{split}",
+                label_names=names[split],
+            )
+            for split, rows in picked.items()
+        }
+        check_same_names(tables)
+        return tables
+
+    def labels(self, train: Table, config: PreTrainedConfig, *, trained: bool) -> LabelMap:
+        """The classes."""
+        return match_labels(train, config, trained=trained)
+
+    def fit_processor(self, processor: Any, path: str) -> None:
+        """Any image processor will do."""
+
+    def encode(
+        self, table: Table, labels: LabelMap | None, processor: Any, *, training: bool
+    ) -> Split:
+        """The pictures as they are stored, and ``labels``."""
+        assert labels is not None, "image classification has classes"
+        rows = table.rows.select_columns("image").add_column("labels", labels.encode(table))
+        return Split(rows=rows, table=table)
+
+    def _collator(self, processor: Any, model: PreTrainedModel) -> Collator:
+        mode = "L" if getattr(model.config, "num_channels", 3) == 1 else "RGB"
+
+        def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+            pictures = [row["image"].convert(mode) for row in rows]
+            pixels = processor(pictures, return_tensors="pt")["pixel_values"]
+            return {"pixel_values": pixels, "labels": torch.tensor([row["labels"] for row in rows])}
+
+        return collate
+
+    def compute_metrics(self, data: Data) -> Callable[[EvalPrediction], dict[str, float]]:
+        """The scores."""
+
+        def compute(prediction: EvalPrediction) -> dict[str, float]:
+            labels = np.asarray(prediction.label_ids)
+            return self.logged(self._assess(np.asarray(prediction.predictions), labels))
+
+        return compute
+
+    def assess(
+        self,
+        model: PreTrainedModel,
+        data: Data,
+        *,
+        teacher: Assessment | None = None,
+        description: str = "",
+    ) -> Assessment:
+        """The scores."""
+        logits = predict(model, data.test.rows, data.collator, description=description)
+        return self._assess(logits, np.array(data.test.rows["labels"]))
+
+    def contents(self, split: Split) -> Iterator[bytes]:
+        """The files' bytes and the classes."""
+        yield from map(_bytes, _stored(split.rows))
+        yield str(list(split.rows["labels"])).encode()
+
+    def strata(self, table: Table) -> list[Any]:
+        """The classes."""
+        return table.column("label")
+
+    def keys(self, table: Table) -> list[Hashable]:
+        """The files' bytes, under whatever name."""
+        return [sha256(_bytes(stored)).digest() for stored in _stored(table.rows)]
+
+    def _assess(self, logits: np.ndarray, labels: np.ndarray) -> Assessment:
+        return (self.metric or assess_classes)(logits, labels)
+
+
+def _with_pictures(rows: Dataset, column: str, source: str) -> Dataset:
+    """The rows with a column of pictures: also of paths to image files, and of their bytes."""
+    if not isinstance(rows.features["image"], Image):
+        try:
+            rows = rows.cast_column("image", Image())
+        except Exception as error:  # noqa: BLE001 - pyarrow's errors have no common base
+            raise InputError(
+                f"{source}: column {column!r} must hold pictures or paths of image files, but it "
+                f"holds {shown(rows[0]['image'])}"
+            ) from error
+    # Opened, but not read to the end: that would take as long as an epoch.
+    for row, stored in enumerate(_stored(rows)):
+        if stored is None:
+            raise InputError(f"{source}: column {column!r} is empty in {data_rows([row])}")
+        try:
+            open_image(io.BytesIO(stored["bytes"]) if stored["bytes"] else stored["path"]).close()
+        except Exception as error:  # noqa: BLE001 - Pillow's errors have no common base
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{source}: {data_rows([row])} is no picture that can be opened: {reason}"
+            ) from error
+    return rows
+
+
+def _stored(rows: Any) -> Iterable[dict[str, Any]]:
+    """The pictures as they are stored: each its bytes, or the path of its file."""
+    return rows.cast_column("image", Image(decode=False))["image"]
+
+
+def _bytes(stored: Mapping[str, Any]) -> bytes:
+    return stored["bytes"] or Path(stored["path"]).read_bytes()
