@@ -39,6 +39,12 @@ GPT = {
     "num_attention_heads": 3,
     "num_hidden_layers": 3,
 }
+DISENTANGLED = {
+    "relative_attention": True,
+    "pos_att_type": "c2p|p2c",
+    "position_biased_input": False,
+    "max_relative_positions": 9,
+}
 ALTERNATING = ["sliding_attention", "full_attention", "sliding_attention"]
 SEQ2SEQ = {
     **SPECIAL,
@@ -191,6 +197,36 @@ FAMILIES = [
         ),
         note="local attention in some layers",
     ),
+    Family(
+        "MPNet",
+        hf.MPNetForSequenceClassification,
+        classes,
+        lambda: hf.MPNetConfig(**ENCODER),
+        implementations=("eager",),
+        note="by hooks; relative position bias, with its gradient",
+    ),
+    Family(
+        "DeBERTa",
+        hf.DebertaForSequenceClassification,
+        classes,
+        lambda: hf.DebertaConfig(**ENCODER, **DISENTANGLED),
+        implementations=("eager",),
+        note="by hooks; scores with positions are a dense bias, with its gradient",
+    ),
+    Family(
+        "DeBERTa-v2, v3",
+        hf.DebertaV2ForSequenceClassification,
+        classes,
+        lambda: hf.DebertaV2Config(
+            **ENCODER,
+            **DISENTANGLED,
+            position_buckets=5,
+            share_att_key=True,
+            norm_rel_ebd="layer_norm",
+        ),
+        implementations=("eager",),
+        note="by hooks; scores with positions are a dense bias, with its gradient",
+    ),
     Family("GPT-2", hf.GPT2LMHeadModel, text, lambda: hf.GPT2Config(**GPT)),
     Family(
         "GPT-NeoX",
@@ -279,6 +315,33 @@ FAMILIES = [
             shared_expert_intermediate_size=12,
         ),
         note="hybrid: linear-attention layers are skipped, with a warning naming them",
+    ),
+    Family(
+        "Falcon",
+        hf.FalconForCausalLM,
+        text,
+        lambda: hf.FalconConfig(
+            **GPT | {"num_attention_heads": 4}, new_decoder_architecture=True, num_kv_heads=2
+        ),
+        note="by hooks; those with rotary positions",
+    ),
+    Family(
+        "BLOOM",
+        hf.BloomForCausalLM,
+        text,
+        lambda: hf.BloomConfig(**SPECIAL, vocab_size=97, hidden_size=24, n_layer=3, n_head=3),
+        implementations=("eager",),
+        note="by hooks; ALiBi is a bias",
+    ),
+    Family(
+        "GPT-J",
+        hf.GPTJForCausalLM,
+        text,
+        lambda: hf.GPTJConfig(
+            **SPECIAL, vocab_size=97, n_embd=24, n_layer=3, n_head=3, n_positions=64, rotary_dim=4
+        ),
+        implementations=("eager",),
+        note="by hooks",
     ),
     Family(
         "T5",

@@ -2,10 +2,17 @@
 
 import pytest
 import torch
-from capture.exactness import largest_errors
+from capture.exactness import (
+    flat_gradient,
+    largest_errors,
+    largest_gradient_error,
+    returned_probs,
+    use,
+)
 from capture.families import FAMILIES, family, tiny_model
 
 from attndistill.capture import attention_layers, capture
+from attndistill.capture.forward import run_model
 from attndistill.errors import InputError
 
 CASES = [
@@ -21,6 +28,13 @@ CASES = [
 def test_probabilities_equal_eagers(family, implementation, padding):
     errors = largest_errors(family, padding, implementation)
     assert max(errors.values()) <= 1e-6
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.filterwarnings("ignore:Qwen3Next.*skipped")
+def test_gradients_equal_eagers(family):
+    # A few rounding steps of fp32, relative to the largest gradient.
+    assert largest_gradient_error(family) <= 5e-6
 
 
 def records_of(name, padding="right", layers=None, **options):
@@ -136,6 +150,22 @@ def test_linear_attention_layers_are_named():
     assert ".1." in layers[0].name
 
 
+@pytest.mark.parametrize("name", ["Llama", "T5", "BLOOM", "DeBERTa-v2, v3", "GPT-J"])
+def test_gradients_are_exact_under_non_reentrant_checkpointing(name):
+    gradients = []
+    for checkpointing in (False, True):
+        model, batch = tiny_model(family(name))
+        model.train()
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        torch.manual_seed(5)
+        with capture(model) as records:
+            run_model(model, batch)
+        sum(record.attention_probs().square().sum() for record in records).backward()
+        gradients.append(flat_gradient(model))
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-6)
+
+
 def test_layerdrop_is_an_error_that_names_the_fix():
     model, batch = tiny_model(family("BART"))
     model.model.encoder.layerdrop = 1.0
@@ -144,28 +174,26 @@ def test_layerdrop_is_an_error_that_names_the_fix():
         model(**batch)
 
 
-@pytest.mark.parametrize("name", ["BERT", "Llama", "Gemma 2", "T5", "gpt-oss", "ViT"])
+@pytest.mark.parametrize(
+    "name", ["BERT", "Llama", "Gemma 2", "T5", "gpt-oss", "ViT", "DeBERTa-v2, v3", "BLOOM"]
+)
 def test_a_bf16_model_is_captured_in_bf16(name):
     """Probabilities are computed in fp32, so they differ from eager's by bf16 rounding only."""
-    from capture.exactness import eager_probs
-
     model, batch = tiny_model(family(name), "none")
     model = model.bfloat16()
     batch = {
         column: part.bfloat16() if part.is_floating_point() else part
         for column, part in batch.items()
     }
-    model.set_attn_implementation("eager")
+    use(model, "eager")
     with torch.no_grad(), capture(model) as records:
         model(**batch)
-    expected = [probs for group in eager_probs(model, batch).values() for probs in group]
-    assert {record.query.dtype for record in records} == {torch.bfloat16}
-    for probs in expected:
+    with torch.no_grad():
+        expected = returned_probs(model, batch)
+    for record in records:
+        assert record.query.dtype == record.key.dtype == torch.bfloat16
+        probs = expected[record.stack, record.kind][record.layer]
         assert probs.dtype == torch.bfloat16
-    by_group = sorted(
-        records, key=lambda record: (record.stack == "decoder", record.kind == "cross")
-    )
-    for record, probs in zip(by_group, expected, strict=True):
         # Scores of a few units are rounded to 8 bits before eager's softmax.
         assert (record.attention_probs() - probs.float()).abs().max() <= 2**-6
 
@@ -182,7 +210,10 @@ def test_nothing_is_recorded_in_generate(name):
         assert records
 
 
-@pytest.mark.parametrize("name", ["BERT", "ALBERT", "Llama", "T5", "BART"])
+LORA = ["BERT", "ALBERT", "Llama", "T5", "BART", "MPNet", "DeBERTa", "DeBERTa-v2, v3", "GPT-J"]
+
+
+@pytest.mark.parametrize("name", LORA)
 def test_capture_through_lora(name):
     peft = pytest.importorskip("peft")
     model, batch = tiny_model(family(name))
@@ -200,3 +231,29 @@ def test_capture_through_lora(name):
     adapters = [part for part, weight in adapted.named_parameters() if weight.grad is not None]
     assert adapters
     assert all("lora_" in part for part in adapters)
+
+
+SLOWLY_COMPILED = ["T5", "ALBERT", "MPNet", "BLOOM", "DeBERTa"]
+
+
+@pytest.mark.parametrize(
+    "name", ["BERT", "Llama", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOWLY_COMPILED)]
+)
+def test_capture_in_a_compiled_model(name):
+    model, batch = tiny_model(family(name))
+    compiled = torch.compile(model, backend="eager")
+    other = {column: part[:2] for column, part in batch.items()}
+    for inputs in (batch, other, batch):
+        with torch.no_grad(), capture(model) as plain:
+            run_model(model, inputs)
+        # A compiled forward is reused by later contexts: it must fill theirs.
+        with torch.no_grad(), capture(compiled) as records:
+            run_model(compiled, inputs)
+        assert len(records) == len(plain) > 0
+        for record, same in zip(records, plain, strict=True):
+            torch.testing.assert_close(record.attention_probs(), same.attention_probs())
+    with capture(compiled) as records:
+        run_model(compiled, batch)
+    sum(record.attention_probs().square().sum() for record in records).backward()
+    assert flat_gradient(model).any()
+    torch._dynamo.reset()

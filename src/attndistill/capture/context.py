@@ -1,8 +1,7 @@
 """The capture context: record queries and keys inside a model's forward, then leave no trace."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
@@ -10,6 +9,7 @@ from torch import nn
 from ..errors import InputError
 from .architectures import AttentionLayer, attention_layers, base_model
 from .listening import listening
+from .methods import wrapped_method
 from .record import AttentionRecord
 from .recorder import Recorder
 
@@ -88,27 +88,14 @@ def _within_forward(model: nn.Module, recorder: Recorder) -> Iterator[None]:
             handle.remove()
 
 
-@contextmanager
-def _silent_in_generate(model: nn.Module, recorder: Recorder) -> Iterator[None]:
-    generate = getattr(model, "generate", None)
-    if generate is None:
-        yield
-        return
-
-    @wraps(generate)
-    def unrecorded(*args: Any, **kwargs: Any) -> Any:
+def _silent_in_generate(model: nn.Module, recorder: Recorder) -> AbstractContextManager[None]:
+    def silent(generate: Callable, *args: Any, **kwargs: Any) -> Any:
         recorder.generating = True
         try:
             return generate(*args, **kwargs)
         finally:
             recorder.generating = False
 
-    had_own = vars(model).get("generate")
-    model.generate = unrecorded  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if had_own is None:
-            del model.generate
-        else:
-            model.generate = had_own
+    if not hasattr(model, "generate"):
+        return nullcontext()
+    return wrapped_method(model, "generate", silent)

@@ -1,4 +1,4 @@
-"""Listen where Transformers' models look up their attention and mask functions.
+"""Listen to a model's attention, first of all where it looks up its attention and mask functions.
 
 The function in use is wrapped under its own name, in the table the model looks it up in, and put
 back when the last recorder leaves. No model or config is touched, so models that share a config or
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.utils.generic import GeneralInterface
 
-from .architectures import attention_config, attention_forward
+from .architectures import attention_config, attention_forward, uses_attention_interface
+from .hearing import hearing
 from .masks import note_mask
 from .recorder import Recorder
 
@@ -27,14 +28,16 @@ _wrapped: dict[tuple[int, str], tuple[list[Recorder], Callable | None]] = {}
 def listening(recorder: Recorder) -> Iterator[None]:
     """Let ``recorder`` hear the attention calls of its modules for the length of the context."""
     with ExitStack() as stack:
-        for layer in recorder.wanted:
+        for layer in {layer.name: layer for layer in recorder.wanted}.values():
             module = recorder.model.get_submodule(layer.name)
             implementation = attention_config(recorder.model, layer)._attn_implementation
-            interface = attention_forward(module).__globals__["ALL_ATTENTION_FUNCTIONS"]
-            for table, wrap in (
-                (interface, _recording_attention),
-                (ALL_MASK_ATTENTION_FUNCTIONS, _recording_mask),
-            ):
+            tables = {_recording_mask: ALL_MASK_ATTENTION_FUNCTIONS}
+            if uses_attention_interface(module):
+                interface = attention_forward(module).__globals__["ALL_ATTENTION_FUNCTIONS"]
+                tables[_recording_attention] = interface
+            else:
+                stack.enter_context(hearing(recorder, module, implementation))
+            for wrap, table in tables.items():
                 stack.enter_context(_wrapping(table, implementation, wrap, recorder))
         _recorders.append(recorder)
         stack.callback(_recorders.remove, recorder)

@@ -76,13 +76,17 @@ def note_mask(
 
 
 def seen_mask(
-    attention_mask: Tensor | None, built: list[BuiltMask], *, causal: bool, window: int | None
+    attention_mask: Tensor | AttentionMask | None,
+    built: list[BuiltMask],
+    *,
+    causal: bool,
+    window: int | None,
 ) -> tuple[AttentionMask | None, Tensor | None]:
     """The mask and additive bias that an attention function was called with.
 
     Args:
         attention_mask: what the model passed: None, a bool or additive [B, 1|H, Q, K] tensor, or
-            the [B, K] key padding that FlashAttention takes.
+            the [B, K] key padding that FlashAttention takes; or an `AttentionMask` as it is.
         built: the masks noted in this forward.
         causal: whether the backend itself masks causally when it is given no [B, 1|H, Q, K] mask.
         window: the sliding window that the backend itself applies then.
@@ -90,6 +94,8 @@ def seen_mask(
     Returns:
         (mask, bias); each None where there is none.
     """
+    if isinstance(attention_mask, AttentionMask):
+        return attention_mask, None
     for mask_object, mask in built:
         if mask_object is attention_mask:
             return mask, None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..ops import AttentionMask
 from .architectures import AttentionLayer
 from .masks import BuiltMask, seen_mask
 from .record import AttentionRecord
@@ -80,7 +81,7 @@ class Recorder:
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        attention_mask: Tensor | None,
+        attention_mask: Tensor | AttentionMask | None,
         kwargs: Mapping[str, Any],
         implementation: str,
     ) -> None:
@@ -130,7 +131,7 @@ class Recorder:
         self,
         module: nn.Module,
         query: Tensor,
-        attention_mask: Tensor | None,
+        attention_mask: Tensor | AttentionMask | None,
         kwargs: Mapping[str, Any],
         implementation: str,
     ) -> tuple[Any, Tensor | None]:

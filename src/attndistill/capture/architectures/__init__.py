@@ -2,13 +2,18 @@
 
 from .layers import AttentionLayer, attention_config, attention_layers, base_model, depth
 from .modules import attention_forward, uses_attention_interface
+from .rebuilt import AttentionCall, PartCall, Rebuilding, rebuilding
 
 __all__ = [
+    "AttentionCall",
     "AttentionLayer",
+    "PartCall",
+    "Rebuilding",
     "attention_config",
     "attention_forward",
     "attention_layers",
     "base_model",
     "depth",
+    "rebuilding",
     "uses_attention_interface",
 ]

@@ -9,7 +9,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from .modules import is_attention
+from .modules import uses_attention_interface
+from .rebuilt import rebuilding
 
 # The first of these words in a module's path names its stack; without one the stack is the
 # decoder's where attention is causal, else the encoder's.
@@ -121,9 +122,13 @@ def base_model(model: nn.Module) -> nn.Module:
         model = inner
 
 
+def _is_attention(module: nn.Module) -> bool:
+    return uses_attention_interface(module) or rebuilding(module) is not None
+
+
 def _in_call_order(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The attention modules as a forward calls them."""
-    by_position = [(name, part) for name, part in model.named_modules() if is_attention(part)]
+    by_position = [(name, part) for name, part in model.named_modules() if _is_attention(part)]
     for part in model.modules():
         if type(part).__name__ == "AlbertTransformer":
             return _albert_calls(part, by_position)
@@ -159,7 +164,12 @@ def _warn_of_skipped_layers(model: nn.Module) -> None:
 
 def _stack(name: str, module: nn.Module) -> str:
     word = next((part for part in name.split(".") if part in STACK_WORDS), "encoder")
-    causal = getattr(module, "is_causal", False) or getattr(module, "is_decoder", False)
+    rebuilt = rebuilding(module)
+    causal = (
+        rebuilt.causal
+        if rebuilt
+        else getattr(module, "is_causal", False) or getattr(module, "is_decoder", False)
+    )
     stack = STACK_WORDS[word]
     return "decoder" if stack == "encoder" and causal else stack
 

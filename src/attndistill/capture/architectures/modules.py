@@ -1,15 +1,10 @@
-"""Which modules compute attention, and how it can be captured there."""
+"""What the class of an attention module tells about it."""
 
 import inspect
 from collections.abc import Callable
 from functools import cache
 
 from torch import nn
-
-
-def is_attention(module: nn.Module) -> bool:
-    """Whether this module itself computes attention that can be captured."""
-    return uses_attention_interface(module)
 
 
 def uses_attention_interface(module: nn.Module) -> bool:
