@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 import yaml
-from recipes.workplace import Workplace, furnish
+from recipes.workplace import Workplace, furnish, write_csv
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
@@ -154,6 +154,10 @@ def test_an_output_folder_with_something_else_is_left_alone(capsys, workplace):
     (folder / "thesis.txt").rename(workplace.own / "thesis.txt")
     assert main(["run", str(file), "--set", "data.test=nowhere.csv"]) == 2
     capsys.readouterr()
+    (folder / "student").write_text("in the way")
+    assert main(["run", str(file)]) == 2
+    assert "its student is no folder" in only_error(capsys)
+    (folder / "student").unlink()
     (folder / "recipe.yaml").write_text("seed: 1\n")
     assert main(["run", str(file), "--resume"]) == 2
     assert "holds a run of another recipe" in only_error(capsys)
@@ -249,6 +253,8 @@ def test_compare_runs_every_arm_and_seed_once(capsys, workplace):
     file = workplace.write(recipe)
     assert main(["compare", str(file), "--seeds", "0"]) == 2
     capsys.readouterr()
+    assert main(["compare", str(file), "--seeds", "2", "--set", f"seed={2**32 - 1}"]) == 2
+    assert "goes beyond" in only_error(capsys)
     assert main(["compare", str(file), "--seeds", "1"]) == 0
     assert main(["compare", str(file), "--seeds", "2"]) == 0
     assert capsys.readouterr().out.count("Finished before") == 2
@@ -283,6 +289,32 @@ def test_an_arm_runs_again_with_the_teacher_of_its_comparison(capsys, workplace)
     assert main(["run", str(arm / "recipe.yaml")]) == 0
     assert "reused from" in capsys.readouterr().out
     assert [path.name for path in arm.parent.iterdir()] == ["seed-42"]
+
+
+def test_names_from_files_cannot_steer_the_terminal_or_the_page(capsys, workplace):
+    evil = "<script>\x1b[31m{{7*7}}"
+    teacher = workplace.own / "<script>teacher"
+    shutil.copytree(workplace.shared / "classifier", teacher)
+    config = json.loads((teacher / "config.json").read_text())
+    config |= {"id2label": {"0": evil, "1": "good"}, "label2id": {evil: 0, "good": 1}}
+    (teacher / "config.json").write_text(json.dumps(config))
+    rows = [{"review": f"film {evil} {n}", "label": (evil, "good")[n % 2]} for n in range(40)]
+    recipe = workplace.recipe
+    recipe["teacher"]["model"] = str(teacher)
+    recipe["data"] = recipe["data"] | {"train": str(write_csv(workplace.own / "<b>.csv", rows))}
+    del recipe["data"]["validation"], recipe["data"]["test"]
+    recipe["output_dir"] = str(workplace.own / "<i>run")
+    assert main(["run", str(workplace.write(recipe))]) == 0
+    assert main(["report", recipe["output_dir"]]) == 0
+    printed = capsys.readouterr().out
+    page = (workplace.own / "<i>run" / "report.html").read_text(encoding="utf-8")
+    assert "<script>\ufffd[31m{{7*7}}" in printed
+    assert "&lt;script&gt;\ufffd[31m{{7*7}}" in page
+    assert "\x1b" not in printed + page
+    assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
+    recipe["data"]["columns"]["label"] = evil
+    assert main(["doctor", str(workplace.write(recipe))]) == 2
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_several_processes_are_refused(capsys, workplace, monkeypatch):

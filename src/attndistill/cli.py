@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .errors import InputError, ObjectiveError
+from .errors import InputError, ObjectiveError, readable
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -250,6 +250,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fail(message: str, code: int) -> int:
     Console(stderr=True, soft_wrap=True).print(
-        f"attndistill: {message}", markup=False, highlight=False
+        readable(f"attndistill: {message}"), markup=False, highlight=False
     )
     return code

@@ -2,9 +2,12 @@
 
 import difflib
 import reprlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+# Control characters and lone surrogates.
+NOT_DRAWN = ("Cc", "Cs")
 SHORT = reprlib.Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 3, 100, 100
 
@@ -30,6 +33,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def shown(value: Any) -> str:
     """A value for a message, however long it is."""
     return SHORT.repr(value)
+
+
+def readable(text: str) -> str:
+    """Text for a page or terminal: control characters, which could steer it, are replaced."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in NOT_DRAWN and c != "\n" else c
+        for c in text
+    )
 
 
 def data_rows(rows: Sequence[int]) -> str:

@@ -135,6 +135,11 @@ def test_settings_are_applied_before_checking(workplace):
         ("training.dataloader_num_workers", -1, ["num_workers", "below 0"]),
         ("training.push_to_hub", True, ["training.push_to_hub", "student/"]),
         ("training.hub_token", "secret", ["training.hub_token", "hf auth login"]),
+        (
+            "training",
+            {"load_best_model_at_end": True, "eval_strategy": "no"},
+            ["training.load_best_model_at_end", "eval_strategy"],
+        ),
         ("training.label_names", ["x"], ["training.label_names", "data.columns.label"]),
         ("training.fsdp", "full_shard", ["training.fsdp", "one process"]),
         ("teacher.train", {"seed": -1}, ["teacher.train.seed", "from 0"]),

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
+from ..errors import readable
 from .sample import HeadSample, LayerSample, Matrix, SampleAttention
-from .svg import MUTED, inline_svg, page_style, readable
+from .svg import MUTED, inline_svg, page_style
 
 WIDTH = 7.2
 # Inches per token, and around them.

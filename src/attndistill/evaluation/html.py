@@ -6,6 +6,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2 import select_autoescape as autoescape
 
+from ..errors import readable
 from .claims import arm_claim, comparison_caveats, student_claims
 from .headlines import cost_conditions, headlines
 from .heatmaps import heatmaps
@@ -19,7 +20,6 @@ from .rows import (
     fidelity_rows,
     quality_rows,
 )
-from .svg import readable
 from .wording import duration, percent, short_path
 
 TEMPLATE = "report.html"

@@ -6,11 +6,12 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..errors import readable
 from .intervals import Interval
 from .quality import Quality
 from .report import RunReport
 from .scores import Unit
-from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style, readable
+from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style
 from .wording import figures
 
 WIDTH = 7.2

@@ -1,7 +1,6 @@
 """Matplotlib figures as inline SVG that takes its colours and font from the page."""
 
 import io
-import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -50,7 +49,6 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
 }
 # Unicode categories of control characters and lone surrogates.
-NOT_DRAWN = ("Cc", "Cs")
 _figures = count()
 
 
@@ -86,14 +84,6 @@ def inline_svg(figure: Figure, description: str) -> Markup:
         root.attrib.pop(name, None)
     root.attrib |= {"role": "img", "aria-label": description}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
-
-
-def readable(text: str) -> str:
-    """Text without characters that cannot be drawn (control characters, lone surrogates)."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in NOT_DRAWN and c != "\n" else c
-        for c in text
-    )
 
 
 def _without_namespace(name: str) -> str:

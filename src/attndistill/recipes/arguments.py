@@ -59,6 +59,7 @@ NOT_NEGATIVE = (
     "data_seed",
     "dataloader_num_workers",
 )
+MOST_SEEDS = 2**32  # NumPy takes no higher one
 BELOW_ONE = ("adam_beta1", "adam_beta2")
 
 
@@ -86,7 +87,7 @@ def read_training(
     }
     if "eval_steps" in filled:
         filled.setdefault("save_steps", filled["eval_steps"])
-    _fill_selection(filled, selection)
+    _fill_selection(filled, selection, path)
     _try(filled, path)
     return filled
 
@@ -103,7 +104,7 @@ def read_teacher_training(raw: Any, path: str, task: Task, seed: int) -> dict[st
         **({"remove_unused_columns": False} if task.raw_columns else {}),
         **given,
     }
-    _fill_selection(filled, selection)
+    _fill_selection(filled, selection, path)
     _try(filled, path)
     return filled
 
@@ -163,9 +164,11 @@ def _selection(task: Task, terms: Sequence[str]) -> dict[str, bool]:
     return {**task.selection, **of_task, "loss": False, **losses}
 
 
-def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool]) -> None:
+def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool], path: str) -> None:
     """The direction is spelt out: Transformers would guess it from the name's ending."""
     if settings.get("load_best_model_at_end"):
+        if settings["eval_strategy"] == "no":
+            raise InputError(f"{path}.load_best_model_at_end needs an eval_strategy other than no")
         name = settings.setdefault("metric_for_best_model", next(iter(selection)))
         settings.setdefault("greater_is_better", selection[name])
 
@@ -181,8 +184,8 @@ def _check_range(name: str, value: Any, path: str) -> None:
         raise InputError(f"{path} must be from 0 to below 1, not {value!r}")
     if name == "max_steps" and value != -1 and value < 1:
         raise InputError(f"{path} must be above 0, or -1 to go by num_train_epochs, not {value!r}")
-    if name == "seed" and not 0 <= value < 2**32:
-        raise InputError(f"{path} must be from 0 to {2**32 - 1}, not {value!r}")
+    if name == "seed" and not 0 <= value < MOST_SEEDS:
+        raise InputError(f"{path} must be from 0 to {MOST_SEEDS - 1}, not {value!r}")
 
 
 def _try(settings: Mapping[str, Any], path: str) -> None:

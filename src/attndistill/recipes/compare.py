@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..evaluation import ArmRun, RunReport, compare_arms, write_report
+from .arguments import MOST_SEEDS
 from .console import say
 from .measure import Distilled
 from .output import (
@@ -37,6 +38,10 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
     """
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, not {seeds}")
+    if recipe.seed + seeds > MOST_SEEDS:
+        raise InputError(
+            f"--seeds {seeds} from seed {recipe.seed} on goes beyond {MOST_SEEDS - 1}, the last one"
+        )
     claim_output(recipe, resume=True)
     prepared = prepare(recipe)
     record_recipe(recipe)

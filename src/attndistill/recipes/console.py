@@ -2,10 +2,12 @@
 
 from rich.console import Console
 
+from ..errors import readable
+
 
 def say(text: str) -> None:
-    """Print a line to stdout as it is: no markup, no wrapping."""
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    """Print a line to stdout as it is: no markup, no wrapping, nothing that steers the terminal."""
+    Console(soft_wrap=True).print(readable(text), markup=False, highlight=False)
 
 
 def quieten_libraries() -> None:

@@ -29,6 +29,9 @@ def check_output(recipe: Recipe) -> Path:
     existing = next(path for path in parents if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise _unwritable(folder, f"{existing} is not a folder that you may write to")
+    for name in (CHECKPOINTS, STUDENT):
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise _unwritable(folder, f"its {name} is no folder")
     if folder.is_dir() and not holds_run_of(recipe, folder):
         _refuse_foreign(recipe, folder)
     return folder

@@ -14,7 +14,7 @@ from ..matching import LayerMapSpec
 from ..matching.layers import LayerStrategy
 from ..objectives import AttentionTerm, Objective, TaskTerm, Term
 from ..tasks import Task, task_class
-from .arguments import read_teacher_training, read_training
+from .arguments import MOST_SEEDS, read_teacher_training, read_training
 from .checking import as_mapping, join, read_settings, refuse_unknown, settings_of
 from .paths import locate_data, locate_model
 from .yaml_file import apply_settings, read_yaml
@@ -231,8 +231,8 @@ class _Rest:
     def __post_init__(self) -> None:
         if not self.output_dir.strip() or "\0" in self.output_dir:
             raise InputError(f"output_dir must be a folder's path, not {self.output_dir!r}")
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        if not 0 <= self.seed < MOST_SEEDS:
+            raise InputError(f"seed must be from 0 to {MOST_SEEDS - 1}, not {self.seed}")
 
 
 def _read_data(name: Any, raw: Any) -> tuple[Task, DataConfig]:
