@@ -18,6 +18,7 @@ from attndistill.evaluation.wording import (
     count,
     duration,
     milliseconds,
+    nats,
     points,
     short_path,
     size,
@@ -198,6 +199,7 @@ def test_figures_as_people_read_them():
     assert milliseconds(12_340) == f"12.3{NBSP}s"
     assert duration(3700) == f"1{NBSP}h 1{NBSP}min"
     assert duration(59.9996) == f"60{NBSP}s"
+    assert [nats(kl) for kl in (0.0, 4e-6, 0.25)] == ["0.0000", "<0.0001", "0.2500"]
     assert times(1.984) == "1.98×"
     assert times(1234.5) == "1,234×"
     assert [points(p) for p in (-0.0123, 0.004, 0.0, -0.0001)] == ["−1.2", "+0.4", "0.0", "0.0"]

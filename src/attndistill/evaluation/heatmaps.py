@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ..errors import readable
 from .sample import HeadSample, LayerSample, Matrix, SampleAttention
 from .svg import MUTED, inline_svg, page_style
+from .wording import nats
 
 WIDTH = 7.2
 # Inches per token, and around them.
@@ -58,7 +59,7 @@ def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tu
         axes.set_title(title)
     name = "Mean of all heads" if head.head is None else f"Head {head.head}"
     caption = (
-        f"{name}: KL(teacher ‖ student) {head.kl:.4f} nats on this sentence; the strongest "
+        f"{name}: KL(teacher ‖ student) {nats(head.kl)} nats on this sentence; the strongest "
         f"colour is a probability of {largest:.2f}."
     )
     return inline_svg(figure, f"Attention of teacher and student. {caption}"), caption

@@ -15,6 +15,7 @@ from .wording import (
     measure,
     measured,
     milliseconds,
+    nats,
     size,
     times,
 )
@@ -103,10 +104,10 @@ def fidelity_rows(report: RunReport) -> list[tuple[str, ...]]:
     return [
         (
             f"student {layer.student_layer} ← teacher {layer.teacher_layer}",
-            f"{layer.mean:.4f}",
-            f"{min(layer.heads):.4f}",
-            f"{max(layer.heads):.4f}",
-            f"{layer.mean_uniform:.4f}",
+            nats(layer.mean),
+            nats(min(layer.heads)),
+            nats(max(layer.heads)),
+            nats(layer.mean_uniform),
             f"{layer.rows:,}",
         )
         for layer in report.fidelity

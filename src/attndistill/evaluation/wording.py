@@ -65,6 +65,11 @@ def against(ratio: float, *, higher_is_better: bool) -> str:
     return percent(ratio) if higher_is_better else times(ratio)
 
 
+def nats(divergence: float) -> str:
+    """A divergence: "0.1234", or "<0.0001", as only a copy has "0.0000"."""
+    return "<0.0001" if 0 < divergence < 0.0001 else f"{divergence:.4f}"
+
+
 def short_path(name: str) -> str:
     """The end of a long path: "…/minilm/model"; hub names and short paths stay."""
     parts = name.split("/")
