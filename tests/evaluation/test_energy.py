@@ -100,3 +100,18 @@ def test_costs_are_measured_where_there_is_a_meter(powercap, student, dataset, c
         handle.remove()
     assert costs["student"].energy.source is EnergySource.MEASURED
     assert costs["student"].energy.joules == pytest.approx(10.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_gpu_that_torch_uses_is_the_one_measured():
+    pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+    meter = open_meter(torch.device("cuda"))
+    assert meter.method == f"NVML {torch.cuda.get_device_name()}"
+
+    def work():
+        torch.randn(4096, 4096, device="cuda").mm(torch.randn(4096, 4096, device="cuda"))
+        torch.cuda.synchronize()
+
+    energy = measure_energy({"work": work}, meter, batch_size=1, seconds=1.5)
+    assert energy["work"].source is EnergySource.MEASURED

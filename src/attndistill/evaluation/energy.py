@@ -82,12 +82,14 @@ class RaplMeter:
 class NvmlMeter:
     """The energy counter of an NVIDIA GPU (Volta and later)."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, device: torch.device) -> None:
         import pynvml
 
         self.read = pynvml.nvmlDeviceGetTotalEnergyConsumption
         pynvml.nvmlInit()
-        self.handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        # By its name: CUDA_VISIBLE_DEVICES renumbers torch's GPUs, but not NVML's.
+        uuid = torch.cuda.get_device_properties(device).uuid
+        self.handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
         self.method = f"NVML {pynvml.nvmlDeviceGetName(self.handle)}"
         self.last = self.read(self.handle)
 
@@ -102,7 +104,7 @@ class NvmlMeter:
 def open_meter(device: torch.device, powercap: Path = POWERCAP) -> EnergyMeter | None:
     """The meter of the device, or None where it has none that this user may read."""
     if device.type == "cuda":
-        return _open_nvml(torch.cuda.current_device() if device.index is None else device.index)
+        return _open_nvml(device)
     zones = [
         zone
         for zone in sorted(powercap.glob("intel-rapl:*"))
@@ -167,13 +169,13 @@ def estimate_energy(seconds_per_batch: float, *, batch_size: int, watts: float) 
     )
 
 
-def _open_nvml(index: int) -> NvmlMeter | None:
+def _open_nvml(device: torch.device) -> NvmlMeter | None:
     try:
         import pynvml
     except ImportError:
         return None
     try:
-        return NvmlMeter(index)
+        return NvmlMeter(device)
     except pynvml.NVMLError:
         return None
 
