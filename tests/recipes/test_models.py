@@ -6,8 +6,8 @@ import torch
 from recipes.workplace import NEGATIVE, NEUTRAL, POSITIVE, make_config, make_tokenizer, write_csv
 from transformers import (
     BertForSequenceClassification,
-    MPNetConfig,
-    MPNetForSequenceClassification,
+    FNetConfig,
+    FNetForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
@@ -190,21 +190,20 @@ def test_layers_out_of_range_are_refused_before_the_teacher_is_trained(workplace
 
 def test_an_unsupported_architecture_is_refused(workplace):
     tokenizer = make_tokenizer([*POSITIVE, *NEGATIVE, *NEUTRAL])
-    config = MPNetConfig(
+    config = FNetConfig(
         vocab_size=len(tokenizer),
         hidden_size=12,
         num_hidden_layers=2,
-        num_attention_heads=2,
         intermediate_size=8,
         max_position_embeddings=40,
         id2label={0: "negative", 1: "positive"},
     )
-    MPNetForSequenceClassification(config).save_pretrained(workplace.own / "mpnet")
-    tokenizer.save_pretrained(workplace.own / "mpnet")
+    FNetForSequenceClassification(config).save_pretrained(workplace.own / "fnet")
+    tokenizer.save_pretrained(workplace.own / "fnet")
     message = refused(
         prepared_with,
         workplace,
-        f"teacher.model={workplace.own}/mpnet",
+        f"teacher.model={workplace.own}/fnet",
         "student={config: {num_hidden_layers: 1}}",
     )
     assert "AttentionInterface" in message

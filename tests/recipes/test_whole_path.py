@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import yaml
-from transformers import AutoModelForSequenceClassification, DebertaConfig, pipeline
-from transformers import DebertaForSequenceClassification as Unsupported
+from transformers import AutoModelForSequenceClassification, FNetConfig, pipeline
+from transformers import FNetForSequenceClassification as Unsupported
 
 from attndistill.cli import main
 
@@ -118,15 +118,14 @@ def test_wrong_data_gives_one_message(workplace, capsys, rows, message):
 
 
 def test_an_unsupported_architecture_is_refused_before_training(workplace, capsys, shared):
-    config = DebertaConfig(
+    config = FNetConfig(
         vocab_size=32,
         hidden_size=24,
         num_hidden_layers=2,
-        num_attention_heads=3,
         intermediate_size=30,
         id2label={0: "negative", 1: "positive"},
     )
-    folder = workplace.own / "deberta"
+    folder = workplace.own / "fnet"
     Unsupported(config).save_pretrained(folder)
     for file in (shared / "classifier").glob("token*"):
         (folder / file.name).write_bytes(file.read_bytes())
