@@ -149,6 +149,13 @@ def prepared_with(workplace, *settings):
     return recipe, prepare(recipe)
 
 
+def test_a_teacher_whose_weights_have_other_classes_than_its_config_is_refused(workplace):
+    names = {str(number): name for number, name in enumerate(["negative", "neutral", "positive"])}
+    folder = with_config(copied(workplace), id2label=names)
+    message = refused(prepared_with, workplace, f"teacher.model={folder}")
+    assert "classifier.bias is [2] in its weights, but [3] is needed" in message
+
+
 def test_each_kind_of_student_is_made_the_same_for_the_same_seed(workplace):
     folder = str(workplace.shared / "classifier")
     for student, layers in (
@@ -223,7 +230,7 @@ def test_texts_that_do_not_fit_are_found_before_training(workplace):
     rows = [{"review": " ".join(["good"] * n), "label": "positive"} for n in (3, 60)]
     teacher = (f"teacher.model={own}", f"data.test={write_csv(workplace.own / 'test.csv', rows)}")
     message = refused(prepared_with, workplace, *teacher, "data.max_length=40")
-    assert "a first step with the longest text fails" in message
+    assert "a first step with the longest rows fails" in message
     assert "data.max_length" in message
     prepared_with(workplace, *teacher, "data.max_length=38")
 

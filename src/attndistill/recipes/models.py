@@ -97,11 +97,18 @@ def load_model(
             config=config,
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
-            ignore_mismatched_sizes=fresh_head,
+            # What does not fit is refused below with its sizes, which the error would not name.
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
 
     model, info = _loaded(load, name, path)
+    if info["mismatched_keys"] and not fresh_head:
+        key, there, needed = sorted(info["mismatched_keys"])[0]
+        raise InputError(
+            f"{path}: {name!r} does not fit its config and the data: {key} is {list(there)} in its "
+            f"weights, but {list(needed)} is needed; has it other classes?"
+        )
     missing = sorted(key for key in info["missing_keys"] if not task.may_lack(key))
     if missing and not fresh_head:
         raise InputError(

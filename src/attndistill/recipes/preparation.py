@@ -79,7 +79,7 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     except Exception as error:  # noqa: BLE001 - whatever a model or optimizer trips over
         reason = " ".join(str(error).split())[:400]
         raise InputError(
-            "a first step with the longest text fails; is there something wrong in student, "
+            "a first step with the longest rows fails; is there something wrong in student, "
             f"objective, training or data.max_length? {type(error).__name__}: {reason}"
         ) from error
 
