@@ -42,7 +42,7 @@ def attention_scores(relation: Relation, dtype: torch.dtype) -> Tensor:
     if relation.softcap is not None:
         scores = relation.softcap * torch.tanh(scores / relation.softcap)
     if relation.bias is not None:
-        scores = (scores + relation.bias).clamp_min(MASKED)
+        scores = (scores + relation.bias.to(dtype)).clamp_min(MASKED)
     return scores
 
 

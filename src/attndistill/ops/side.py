@@ -49,8 +49,8 @@ class Side:
             bias = broadcast_slice(self.relation.bias, tile).to(scores.dtype)
             products.add_(bias, alpha=1 / self.temperature).clamp_min_(MASKED)
         if sinks and self.relation.sinks is not None:
-            sinks = self.relation.sinks[tile.heads, None].to(scores.dtype)
-            scores[..., -1] = sinks / self.temperature
+            sink_scores = self.relation.sinks[tile.heads, None].to(scores.dtype)
+            scores[..., -1] = sink_scores / self.temperature
         return scores
 
     def product_gradient(self, gradient: Tensor, tile: Tile, query_rows: Tensor) -> Tensor:
