@@ -14,7 +14,7 @@ from ..capture import AttentionRecord, capture, depth
 from ..capture.forward import evaluating, forward_columns, run_model, run_teacher
 from ..errors import InputError
 from ..matching import LayerMap, LayerMapSpec, resolve_layer_map
-from ..objectives import Objective, Step, TermReading, read_terms
+from ..objectives import Objective, Step, TaskTerm, TermReading, read_terms
 from ..objectives.guards import check_finite
 from .arguments import DistillationArguments
 from .tallies import Tally
@@ -144,6 +144,22 @@ class DistillationTrainer(Trainer):
         # Logits only: Trainer would gather every other tensor of the output over the whole set.
         return (loss, {"loss": loss, "logits": step.student.logits}) if return_outputs else loss
 
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> Any:
+        """Trainer's; where no term needs labels, a batch without them has a loss too."""
+        labelled = any(inputs.get(name) is not None for name in self.label_names)
+        if labelled or any(isinstance(term, TaskTerm) for term in self.objective.terms.values()):
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
+        return loss.detach(), None if prediction_loss_only else outputs["logits"], None
+
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Trainer's loop, with the mean of each term over the set among the metrics."""
         self._eval_tally.clear()
@@ -151,6 +167,10 @@ class DistillationTrainer(Trainer):
         prefix = kwargs.get("metric_key_prefix", "eval")
         means = self._eval_tally.means(self.accelerator)
         terms = {f"{prefix}_loss_{name}": mean for name, mean in means.items()}
+        if means:
+            # Trainer's own is a mean of batch means, which depends on how rows meet in batches.
+            tensors = {name: torch.tensor(mean) for name, mean in means.items()}
+            terms[f"{prefix}_loss"] = float(self.objective.weighted_sum(tensors))
         return output._replace(metrics={**(output.metrics or {}), **terms})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
