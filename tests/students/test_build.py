@@ -1,8 +1,12 @@
+from collections import Counter
+
 import pytest
 import torch
+from tasks.language import make_seq2seq
 from tiny import make_batch, make_bert, make_encoder
 
 from attndistill import build_student
+from attndistill.capture import attention_layers
 from attndistill.errors import InputError
 
 
@@ -97,3 +101,35 @@ def test_a_shallower_student_has_the_types_of_the_first_layers(tmp_path):
 def test_what_an_architecture_cannot_do_is_refused(family, arguments, message):
     with pytest.raises(InputError, match=message):
         build_student(make_encoder(family), **arguments)
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_an_encoder_decoder_keeps_layers_by_stack(family):
+    teacher = make_seq2seq(family, vocab_size=31, layers=4).eval()
+    with pytest.raises(InputError, match=r"\{encoder: \[0, …\], decoder: \[0, …\]\}"):
+        build_student(teacher, keep_layers=[0, 2])
+    with pytest.raises(InputError, match="no stack 'decodr', only encoder, decoder"):
+        build_student(teacher, keep_layers={"decodr": [0]})
+    with pytest.raises(InputError, match="0 to 3 .the teacher has 4 layers of the decoder."):
+        build_student(teacher, keep_layers={"decoder": [4]})
+    student = build_student(teacher, keep_layers={"decoder": [1, 3]})
+    groups = Counter((layer.stack, layer.kind) for layer in attention_layers(student))
+    assert groups == {("encoder", "self"): 4, ("decoder", "self"): 2, ("decoder", "cross"): 2}
+    assert student.generation_config.to_dict() == teacher.generation_config.to_dict()
+    all_kept = build_student(
+        teacher, keep_layers={"encoder": [0, 1, 2, 3], "decoder": [0, 1, 2, 3]}
+    )
+    batch = {"input_ids": torch.tensor([[5, 6, 7]]), "labels": torch.tensor([[8, 1]])}
+    torch.testing.assert_close(all_kept.eval()(**batch).logits, teacher(**batch).logits)
+
+
+def test_t5_keeps_the_position_bias_that_only_its_first_layer_has():
+    teacher = make_seq2seq("t5", vocab_size=31, layers=3)
+    student = build_student(teacher, keep_layers={"encoder": [1, 2], "decoder": [2]})
+    found = {n: w for n, w in student.state_dict().items() if "relative_attention_bias" in n}
+    assert len(found) == 2
+    for name, weight in found.items():
+        assert torch.equal(weight, teacher.state_dict()[name])
+    ours, theirs = student.state_dict(), teacher.state_dict()
+    name = "decoder.block.{}.layer.2.DenseReluDense.wi.weight"
+    assert torch.equal(ours[name.format(0)], theirs[name.format(2)])

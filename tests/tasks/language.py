@@ -3,11 +3,15 @@
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
 )
 
 TEMPLATE = (
@@ -63,4 +67,45 @@ def make_decoder(family, vocab_size, layers=2, seed=0):
                 **tokens,
             )
             return LlamaForCausalLM(config)
+    raise AssertionError(family)
+
+
+def make_seq2seq(family, vocab_size, layers=2, seed=0):
+    torch.manual_seed(seed)
+    tokens = {
+        "vocab_size": vocab_size,
+        "bos_token_id": None,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+        "decoder_start_token_id": 1,
+    }
+    match family:
+        case "bart":
+            config = BartConfig(
+                encoder_layers=layers,
+                decoder_layers=layers,
+                encoder_attention_heads=3,
+                decoder_attention_heads=3,
+                d_model=24,
+                encoder_ffn_dim=32,
+                decoder_ffn_dim=32,
+                max_position_embeddings=64,
+                init_std=0.1,
+                dropout=0.0,
+                forced_eos_token_id=None,
+                **tokens,
+            )
+            return BartForConditionalGeneration(config)
+        case "t5":
+            config = T5Config(
+                num_layers=layers,
+                num_decoder_layers=layers,
+                num_heads=3,
+                d_model=24,
+                d_kv=8,
+                d_ff=32,
+                dropout_rate=0.0,
+                **tokens,
+            )
+            return T5ForConditionalGeneration(config)
     raise AssertionError(family)

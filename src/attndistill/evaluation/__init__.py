@@ -14,6 +14,7 @@ from .comparison import Arm, ArmRun, Comparison, compare_arms
 from .cost import Cost, measure_costs
 from .environment import Environment, detect_environment
 from .fidelity import LayerFidelity, attention_fidelity
+from .generation import generate
 from .intervals import Interval
 from .language import assess_language
 from .predict import Collator, check_finite, outputs, predict
@@ -25,6 +26,7 @@ from .report import (
     SplitSection,
     TrainingSection,
 )
+from .rouge import assess_summaries
 from .sample import SampleAttention, sample_attention
 from .scores import Assessment, Baseline, Figure, Score, mean_score, ratio_score, values_of
 from .similarity import assess_similarities
@@ -57,6 +59,7 @@ __all__ = [
     "assess_label_sets",
     "assess_language",
     "assess_similarities",
+    "assess_summaries",
     "assess_tags",
     "assess_unlabelled",
     "assess_values",
@@ -64,6 +67,7 @@ __all__ = [
     "check_finite",
     "compare_arms",
     "detect_environment",
+    "generate",
     "mean_score",
     "measure_costs",
     "outputs",

@@ -144,7 +144,7 @@ def _as_option(value: Any, option: Any, path: str) -> Any:
     if kind in (list, tuple, Sequence):
         return _as_sequence(value, option, path)
     if kind in (dict, Mapping):
-        return dict(value) if isinstance(value, Mapping) else _NO_FIT
+        return _as_typed_mapping(value, option, path)
     return value if isinstance(value, kind) else _NO_FIT
 
 
@@ -168,6 +168,13 @@ def _as_sequence(value: Any, option: Any, path: str) -> Any:
     element = next(iter(get_args(option)), Any)
     items = [convert(item, element, f"{path}[{number}]") for number, item in enumerate(value)]
     return tuple(items) if get_origin(option) is tuple else items
+
+
+def _as_typed_mapping(value: Any, option: Any, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        return _NO_FIT
+    element = get_args(option)[1] if get_args(option) else Any
+    return {key: convert(item, element, join(path, str(key))) for key, item in value.items()}
 
 
 def _describe(option: Any) -> str:

@@ -1,6 +1,6 @@
 """What a run is about to do, in lines for its user."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -35,11 +35,17 @@ def architecture(model: PreTrainedModel) -> str:
 def _origin(recipe: Recipe) -> str:
     match recipe.student:
         case KeptLayers(keep_layers=layers):
-            return f"the teacher's layers {', '.join(map(str, layers))}"
+            return f"the teacher's layers {_listed(layers)}"
         case FreshStudent(config=config):
             return f"fresh weights, the teacher's config with {_settings(config)}"
         case StudentModel(model=name):
             return name
+
+
+def _listed(layers: Sequence[int] | Mapping[str, Sequence[int]]) -> str:
+    if isinstance(layers, Mapping):
+        return "; ".join(f"{stack} {_listed(kept)}" for stack, kept in layers.items())
+    return ", ".join(map(str, layers))
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

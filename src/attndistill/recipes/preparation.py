@@ -29,9 +29,10 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
         InputError: whatever is wrong with the recipe's data and models; before any training.
     """
     _check_one_process()
-    task, name, trust = recipe.task, recipe.teacher.model, recipe.trust_remote_code
-    examples = load_examples(recipe.data, task)
+    name, trust = recipe.teacher.model, recipe.trust_remote_code
+    examples = load_examples(recipe.data, recipe.task)
     config = load_config(name, "teacher.model", trust_remote_code=trust)
+    task = recipe.task.fitted(config)
     processor = load_processor(name, "teacher.model", task=task, trust_remote_code=trust)
     training = recipe.teacher.train
     train = examples.train
@@ -70,7 +71,7 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     """Fail on a student that does not fit now, not after the teacher's fine-tuning."""
     student = new_student(recipe, prepared)
     check_vocabulary(prepared.data.processor, student, "student")
-    _check_length(recipe.task, student)
+    _check_length(prepared.task, student)
     layer_map(recipe, student, prepared.teacher)
     try:
         dry_step(recipe, prepared, student, prepared.longest_batch())
@@ -86,8 +87,8 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
 
 def _check_length(task: Task, model: PreTrainedModel) -> None:
     longest = getattr(model.config, "max_position_embeddings", None)
-    if isinstance(longest, int) and task.longest is not None and 0 < longest < task.longest:
+    if isinstance(longest, int) and task.positions is not None and 0 < longest < task.positions:
         raise InputError(
-            f"data.max_length is {task.longest}, but {type(model).__name__} takes at most "
+            f"a row takes up to {task.positions} tokens, but {type(model).__name__} takes at most "
             f"{longest} tokens: lower data.max_length"
         )

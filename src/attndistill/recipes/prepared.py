@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 from transformers.trainer_utils import has_length
 
-from ..capture import depth
+from ..capture import attention_layers, depth
 from ..errors import InputError
 from ..evaluation import Assessment
 from ..matching import LayerMap, resolve_layer_map
@@ -107,6 +107,9 @@ def layer_map(recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel
     Raises:
         InputError: it does not fit them, or their attention cannot be captured.
     """
+    several = len({(each.stack, each.kind) for each in attention_layers(teacher)}) > 1
+    if several and not recipe.objective.needs_attention:
+        return LayerMap(())
     depths = depth(student), depth(teacher)
     try:
         return resolve_layer_map(recipe.layer_map, *depths)

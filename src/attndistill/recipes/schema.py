@@ -35,9 +35,9 @@ class TeacherConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptLayers:
-    """A student made of some of the teacher's layers (0-based)."""
+    """A student made of some of the teacher's layers (0-based), by stack where it has several."""
 
-    keep_layers: tuple[int, ...]
+    keep_layers: tuple[int, ...] | Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import copy
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +28,18 @@ TEACHERS_OWN = {
 }
 
 
+# The config fields for the depth of an encoder–decoder's stacks: BART's and its kin, T5's.
+DEPTH_FIELDS = {
+    "encoder": ("encoder_layers", "num_layers"),
+    "decoder": ("decoder_layers", "num_decoder_layers"),
+}
+KeepLayers = Sequence[int] | Mapping[str, Sequence[int]]
+
+
 def build_student(
     teacher: PreTrainedModel,
     *,
-    keep_layers: Sequence[int] | None = None,
+    keep_layers: KeepLayers | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> PreTrainedModel:
     """Make a student of the teacher's own class.
@@ -40,7 +48,8 @@ def build_student(
         teacher: the model to learn from; it is not changed.
         keep_layers: 0-based numbers of the teacher's layers to keep, ascending: the student has
             these layers and all that is outside the layers, with the teacher's weights copied
-            (Sanh et al. 2019; Shleifer & Rush 2020).
+            (Sanh et al. 2019; Shleifer & Rush 2020). For an encoder–decoder by stack, as in
+            ``{"decoder": [0, 5, 11]}``; a stack that is not named keeps all its layers.
         config: fields of the teacher's config to change, such as ``{"num_hidden_layers": 2,
             "hidden_size": 192}``: the student's weights are fresh, drawn from torch's global
             generator. Vocabulary and labels stay the teacher's.
@@ -55,55 +64,110 @@ def build_student(
     if (keep_layers is None) == (config is None):
         raise InputError("build_student takes one of keep_layers or config, and not both")
     if keep_layers is not None:
-        return _shallower(teacher, list(keep_layers))
+        return _shallower(teacher, keep_layers)
     assert config is not None
     return _construct(teacher, _changed_config(teacher.config, config))
 
 
-def _shallower(teacher: PreTrainedModel, keep: list[int]) -> PreTrainedModel:
-    prefix, depth = _layer_list(teacher)
-    if not keep or sorted(set(keep)) != keep or not set(keep) <= set(range(depth)):
-        raise InputError(
-            f"keep_layers must be ascending layer numbers from 0 to {depth - 1} (the teacher has "
-            f"{depth} layers), each once; got {keep}"
-        )
+def _shallower(teacher: PreTrainedModel, keep_layers: KeepLayers) -> PreTrainedModel:
+    stacks = _stacks(teacher)
+    keep = _by_stack(teacher, stacks, keep_layers)
     config = copy.deepcopy(teacher.config)
-    config.num_hidden_layers = len(keep)
+    for stack, layers in keep.items():
+        _set_depth(config, stack if len(stacks) > 1 else None, len(layers))
     if getattr(config, "layer_types", None):
-        config.layer_types = [config.layer_types[layer] for layer in keep]
+        config.layer_types = [config.layer_types[layer] for layer in keep[next(iter(stacks))]]
     with torch.random.fork_rng(devices=[]):
         student = _construct(teacher, config)
+    weights: Mapping[str, Tensor] = teacher.state_dict()
+    for stack, layers in keep.items():
+        weights = _kept_weights(weights, stacks[stack].prefix, layers)
     try:
-        student.load_state_dict(_kept_weights(teacher.state_dict(), prefix, keep))
+        student.load_state_dict(_with_first_layers_own(student, weights, teacher.state_dict()))
     except RuntimeError as error:
         # ModernBERT's first layer has no norm before its attention: another cannot take its place.
         raise InputError(
-            f"the layers {keep} of {type(teacher).__name__} do not fit where the student has them; "
-            f"keep layer 0 too, or build the student from a config ({_reason(error)})"
+            f"the layers {keep_layers} of {type(teacher).__name__} do not fit where the student "
+            f"has them; keep layer 0 too, or build the student from a config ({_reason(error)})"
         ) from error
     return student
 
 
-def _layer_list(model: PreTrainedModel) -> tuple[str, int]:
-    """The path of the model's one list of layers, with a trailing dot, and its length."""
-    lists = {}
+class _Stack(NamedTuple):
+    """A model's list of layers: its path with a trailing dot, and its length."""
+
+    prefix: str
+    depth: int
+
+
+def _stacks(model: PreTrainedModel) -> dict[str, _Stack]:
+    """The model's lists of layers by the name of their stack.
+
+    Raises:
+        InputError: layers of one stack are in several lists, or in none.
+    """
+    found: dict[str, set[_Stack]] = {}
     for layer in attention_layers(model):
         parts = layer.name.split(".")
         prefixes = [".".join(parts[:n]) for n, part in enumerate(parts) if part.isdigit()]
         for prefix in prefixes:
             modules = model.get_submodule(prefix)
             if isinstance(modules, nn.ModuleList):
-                lists[prefix + "."] = len(modules)
+                found.setdefault(layer.stack, set()).add(_Stack(prefix + ".", len(modules)))
                 break
-    if len(lists) != 1:
+    if not found or any(len(lists) > 1 for lists in found.values()):
+        paths = sorted(each.prefix for lists in found.values() for each in lists)
         raise InputError(
-            f"keep_layers needs a model with one list of layers, but {type(model).__name__} has "
-            f"{len(lists)} ({', '.join(sorted(lists)) or 'none'}); build the student from a config"
+            f"keep_layers needs one list of layers for each stack, but {type(model).__name__} has "
+            f"{', '.join(paths) or 'none'}; build the student from a config"
         )
-    return next(iter(lists.items()))
+    return {stack: lists.pop() for stack, lists in found.items()}
 
 
-def _kept_weights(weights: Mapping[str, Tensor], prefix: str, keep: list[int]) -> dict[str, Tensor]:
+def _by_stack(
+    teacher: PreTrainedModel, stacks: Mapping[str, _Stack], keep_layers: KeepLayers
+) -> dict[str, list[int]]:
+    """The layers to keep of every stack."""
+    if isinstance(keep_layers, Mapping):
+        keep = {stack: list(layers) for stack, layers in keep_layers.items()}
+    elif len(stacks) == 1:
+        keep = {next(iter(stacks)): list(keep_layers)}
+    else:
+        example = ", ".join(f"{stack}: [0, …]" for stack in stacks)
+        raise InputError(
+            f"{type(teacher).__name__} has the stacks {', '.join(stacks)}: say which layers of "
+            f"each to keep, as in {{{example}}}"
+        )
+    for stack, layers in keep.items():
+        if stack not in stacks:
+            raise InputError(
+                f"{type(teacher).__name__} has no stack {stack!r}, only {', '.join(stacks)}"
+            )
+        depth = stacks[stack].depth
+        if not layers or sorted(set(layers)) != layers or not set(layers) <= set(range(depth)):
+            where = f" of the {stack}" if len(stacks) > 1 else ""
+            raise InputError(
+                f"keep_layers must be ascending layer numbers from 0 to {depth - 1} (the teacher "
+                f"has {depth} layers{where}), each once; got {layers}"
+            )
+    return keep
+
+
+def _set_depth(config: PreTrainedConfig, stack: str | None, depth: int) -> None:
+    """Set the number of layers; in an encoder–decoder's config that of one stack."""
+    names = ("num_hidden_layers",) if stack is None else DEPTH_FIELDS.get(stack, ())
+    known = [name for name in names if stack is None or name in config.to_dict()]
+    if not known:
+        raise InputError(
+            f"{type(config).__name__} has no known field for the depth of its {stack}: build the "
+            "student from a config"
+        )
+    setattr(config, known[0], depth)
+
+
+def _kept_weights(
+    weights: Mapping[str, Tensor], prefix: str, keep: Sequence[int]
+) -> dict[str, Tensor]:
     new_number = {str(old): str(new) for new, old in enumerate(keep)}
     kept = {}
     for name, tensor in weights.items():
@@ -114,6 +178,18 @@ def _kept_weights(weights: Mapping[str, Tensor], prefix: str, keep: list[int]) -
         if number in new_number:
             kept[f"{prefix}{new_number[number]}.{rest}"] = tensor
     return kept
+
+
+def _with_first_layers_own(
+    student: PreTrainedModel, kept: Mapping[str, Tensor], teacher: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """What only a first layer has, such as T5's position bias, stays in the first layer."""
+    own = {
+        name: teacher[name]
+        for name in student.state_dict()
+        if name not in kept and name in teacher and ".0." in name
+    }
+    return {**kept, **own}
 
 
 def _changed_config(config: PreTrainedConfig, changes: Mapping[str, Any]) -> PreTrainedConfig:

@@ -6,6 +6,7 @@ from .classification import Problem, TextClassification, TextColumns
 from .features import FeatureExtraction
 from .images import ImageClassification, ImageColumns
 from .labels import LabelMap, check_student_labels, label_names
+from .summarization import Summarization, SummaryColumns
 from .table import Table
 from .task import PYTHON_ONLY, Data, Split, Task
 from .text import RawColumns
@@ -25,6 +26,8 @@ __all__ = [
     "PromptColumns",
     "RawColumns",
     "Split",
+    "Summarization",
+    "SummaryColumns",
     "Table",
     "Task",
     "TextClassification",

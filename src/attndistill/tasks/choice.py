@@ -5,6 +5,7 @@ from .causal_lm import CausalLM
 from .classification import TextClassification
 from .features import FeatureExtraction
 from .images import ImageClassification
+from .summarization import Summarization
 from .task import Task
 from .token_classification import TokenClassification
 
@@ -12,6 +13,7 @@ TASKS = (
     "classification",
     "token-classification",
     "causal-lm",
+    "summarization",
     "image-classification",
     "feature-extraction",
 )
@@ -30,6 +32,8 @@ def task_class(name: object) -> type[Task]:
             return TokenClassification
         case "causal-lm":
             return CausalLM
+        case "summarization":
+            return Summarization
         case "image-classification":
             return ImageClassification
         case "feature-extraction":

@@ -125,6 +125,15 @@ class Task(ABC):
     def model_class(self, config: PreTrainedConfig) -> Any:
         """The ``AutoModelFor…`` that loads a model with this config."""
 
+    @property
+    def positions(self) -> int | None:
+        """The most positions that a row takes in a model; None for images."""
+        return self.longest
+
+    def fitted(self, config: PreTrainedConfig) -> "Task":
+        """The task for a teacher with this config; the same one where it does not matter."""
+        return self
+
     def may_lack(self, weight: str) -> bool:
         """Whether a checkpoint without this weight is whole for the task."""
         return False

@@ -1,0 +1,202 @@
+"""Summarization with an encoder–decoder, or with a decoder alone that goes on after the text."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from datasets import Dataset
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    DataCollatorForSeq2Seq,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from ..errors import InputError
+from ..evaluation import Assessment, Collator, assess_summaries, generate
+from .labels import LabelMap
+from .sequences import IGNORED, Tokens, ended, opening
+from .table import Table, check_texts, pick_columns
+from .task import Data, Split, Task
+from .text import check_max_length, check_padding, check_roles, text_keys
+
+PLACE = "{text}"
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryColumns:
+    """The data's columns by their role."""
+
+    text: str = "text"
+    summary: str = "summary"
+
+    def __post_init__(self) -> None:
+        check_roles(self.text, self.summary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summarization(Task):
+    """Summarization with ``AutoModelForSeq2SeqLM`` or ``AutoModelForCausalLM``, as the teacher is.
+
+    Summaries are written as the model's generation config says, which the student keeps.
+    ``metric`` takes the written summaries and the references, texts both.
+
+    Attributes:
+        columns: which column is what.
+        max_length: tokens at which a text is cut off.
+        max_target_length: tokens at which a reference is cut off, and of a written summary at most.
+        template: what stands around the text, such as ``"summarize: {text}"``. None: nothing for an
+            encoder–decoder; for a decoder alone ``TL;DR:`` on a line of its own after the text.
+    """
+
+    name: ClassVar[str] = "summarization"
+
+    columns: SummaryColumns = SummaryColumns()
+    max_length: int = 512
+    max_target_length: int = 64
+    template: str | None = None
+
+    def __post_init__(self) -> None:
+        check_max_length(self.max_length)
+        check_max_length(self.max_target_length, "max_target_length")
+        if self.template is not None and self.template.count(PLACE) != 1:
+            raise InputError(f"template must hold {PLACE} once, but is {self.template!r}")
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a text."""
+        return self.max_length
+
+    def fitted(self, config: PreTrainedConfig) -> Task:
+        """The way in which a model with this config summarizes."""
+        kind = EncoderDecoderSummarization if config.is_encoder_decoder else DecoderSummarization
+        return kind(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def model_class(self, config: PreTrainedConfig) -> Any:
+        """A model that writes."""
+        return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+    def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
+        """Texts and summaries."""
+        roles = {"text": self.columns.text, "summary": self.columns.summary}
+        tables = {}
+        for split, dataset in datasets.items():
+            rows = pick_columns(dataset, roles, f"data.{split}")
+            for role, column in roles.items():
+                check_texts(list(rows[role]), column, f"data.{split}")
+            tables[split] = Table(rows=rows, source=f"data.{split}")
+        return tables
+
+    def fit_processor(self, processor: Any, path: str) -> None:
+        """It pads."""
+        check_padding(processor, path)
+
+    def encode(
+        self, table: Table, labels: LabelMap | None, processor: Any, *, training: bool
+    ) -> Split:
+        """Token ids of text and summary, each cut at its length."""
+        rows, truncated = [], 0
+        for text, summary in zip(table.rows["text"], table.rows["summary"], strict=True):
+            row, was_cut = self._tokens(text, summary, processor)
+            rows.append(row)
+            truncated += was_cut
+        columns = {
+            "input_ids": [row.input_ids for row in rows],
+            "attention_mask": [[1] * len(row.input_ids) for row in rows],
+            "labels": [row.labels for row in rows],
+        }
+        share = truncated / len(table)
+        return Split(rows=Dataset.from_dict(columns), table=table, truncated=share)
+
+    def _collator(self, processor: Any, model: PreTrainedModel) -> Collator:
+        pad = DataCollatorForSeq2Seq(processor, model=model)
+        return lambda rows: dict(pad(rows))
+
+    def assess(
+        self,
+        model: PreTrainedModel,
+        data: Data,
+        *,
+        teacher: Assessment | None = None,
+        description: str = "",
+    ) -> Assessment:
+        """What the model writes of the test texts, against their summaries."""
+        assert data.test.table is not None, "tests are no streams"
+        rows = data.test.rows
+        written = generate(
+            model,
+            [self._prompt(*row) for row in zip(rows["input_ids"], rows["labels"], strict=True)],
+            data.processor,
+            max_new_tokens=self.max_target_length,
+            batch_size=BATCH_SIZE,
+            description=description,
+        )
+        return (self.metric or assess_summaries)(written, data.test.table.column("summary"))
+
+    def keys(self, table: Table) -> list[Hashable]:
+        """The texts."""
+        return text_keys(table, "text")
+
+    def _tokens(self, text: str, summary: str, tokenizer: Any) -> tuple[Tokens, bool]:
+        """A row, and whether its text was cut."""
+        raise NotImplementedError("which way is known with the model: see fitted")
+
+    def _prompt(self, ids: list[int], labels: list[int]) -> list[int]:
+        """What the model is given to write a summary."""
+        raise NotImplementedError("which way is known with the model: see fitted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDecoderSummarization(Summarization):
+    """The encoder reads the text, the decoder writes the summary."""
+
+    peft_type: ClassVar[str | None] = "SEQ_2_SEQ_LM"
+
+    @property
+    def positions(self) -> int:
+        """Tokens of the longer of the two."""
+        return max(self.max_length, self.max_target_length)
+
+    def _tokens(self, text: str, summary: str, tokenizer: Any) -> tuple[Tokens, bool]:
+        given = (self.template or PLACE).replace(PLACE, text)
+        ids = tokenizer(given, truncation=True, max_length=self.max_length)["input_ids"]
+        full = len(ids) == self.max_length
+        was_cut = full and len(tokenizer(given, verbose=False)["input_ids"]) > len(ids)
+        target = tokenizer(text_target=summary, truncation=True, max_length=self.max_target_length)
+        # A summary must end, also where the tokenizer does not say so.
+        return Tokens(ids, ended(target["input_ids"], tokenizer)[: self.max_target_length]), was_cut
+
+    def _prompt(self, ids: list[int], labels: list[int]) -> list[int]:
+        return ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSummarization(Summarization):
+    """The decoder goes on after the text; cut is the text, so that the template stays whole."""
+
+    peft_type: ClassVar[str | None] = "CAUSAL_LM"
+
+    @property
+    def positions(self) -> int:
+        """Text and summary stand in one row."""
+        return self.max_length + self.max_target_length
+
+    def _tokens(self, text: str, summary: str, tokenizer: Any) -> tuple[Tokens, bool]:
+        before, after = (self.template or f"{PLACE}\nTL;DR: ").split(PLACE)
+        end = tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
+        start = opening(tokenizer(before + text, verbose=False)["input_ids"], tokenizer)
+        room = self.max_length - len(end)
+        if room < 1:
+            raise InputError(
+                f"data.max_length {self.max_length} leaves no room for a text beside the "
+                f"{len(end)} tokens of the template; raise it"
+            )
+        given = start[:room] + end
+        target = ended(tokenizer(summary, add_special_tokens=False)["input_ids"], tokenizer)
+        target = target[: self.max_target_length]
+        return Tokens(given + target, [IGNORED] * len(given) + target), len(start) > room
+
+    def _prompt(self, ids: list[int], labels: list[int]) -> list[int]:
+        return ids[: next(place for place, label in enumerate(labels) if label != IGNORED)]
