@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers as hf
 from capture.exactness import (
     flat_gradient,
     largest_errors,
@@ -35,6 +36,18 @@ def test_probabilities_equal_eagers(family, implementation, padding):
 def test_gradients_equal_eagers(family):
     # A few rounding steps of fp32, relative to the largest gradient.
     assert largest_gradient_error(family) <= 5e-6
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.filterwarnings("ignore:Qwen3Next.*skipped")
+def test_the_models_output_does_not_change(family):
+    model, batch = tiny_model(family)
+    with torch.no_grad():
+        plain = run_model(model, batch)
+        with capture(model):
+            captured = run_model(model, batch)
+    logits = "logits" if "logits" in plain else "logits_per_text"
+    assert torch.equal(plain[logits], captured[logits])
 
 
 def records_of(name, padding="right", layers=None, **options):
@@ -150,6 +163,14 @@ def test_linear_attention_layers_are_named():
     assert ".1." in layers[0].name
 
 
+def test_attention_modules_that_are_not_captured_are_named():
+    sizes = {"d_model": 12, "d_kv": 4, "d_ff": 9, "num_heads": 3, "num_layers": 1}
+    model = hf.LongT5Model(hf.LongT5Config(vocab_size=31, **sizes))
+    with pytest.warns(UserWarning, match=r"encoder\.block\.0.*outside.*not captured"):
+        layers = attention_layers(model)
+    assert {layer.stack for layer in layers} == {"decoder"}
+
+
 @pytest.mark.parametrize("name", ["Llama", "T5", "BLOOM", "DeBERTa-v2, v3", "GPT-J"])
 def test_gradients_are_exact_under_non_reentrant_checkpointing(name):
     gradients = []
@@ -233,11 +254,11 @@ def test_capture_through_lora(name):
     assert all("lora_" in part for part in adapters)
 
 
-SLOWLY_COMPILED = ["T5", "ALBERT", "MPNet", "BLOOM", "DeBERTa"]
+SLOWLY_COMPILED = ["Llama", "T5", "ALBERT", "MPNet", "BLOOM", "DeBERTa"]
 
 
 @pytest.mark.parametrize(
-    "name", ["BERT", "Llama", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOWLY_COMPILED)]
+    "name", ["BERT", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOWLY_COMPILED)]
 )
 def test_capture_in_a_compiled_model(name):
     model, batch = tiny_model(family(name))

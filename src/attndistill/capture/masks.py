@@ -1,5 +1,6 @@
 """Attention masks in compact form, seen as Transformers builds them."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +8,20 @@ import torch
 from torch import Tensor
 from transformers.masking_utils import (
     add_offsets_to_mask_function,
+    and_masks,
     bidirectional_mask_function,
     causal_mask_function,
     prepare_padding_mask,
+    sliding_window_bidirectional_overlay,
+    sliding_window_overlay,
 )
 
 from ..ops import AttentionMask
+
+# The functions that Transformers composes its patterns of, for their code.
+_AND = and_masks()
+_CAUSAL_WINDOW = sliding_window_overlay(1)
+_WINDOW = sliding_window_bidirectional_overlay(1)
 
 # The object a mask function returned, whatever its backend's type, beside its compact form.
 BuiltMask = tuple[Any, AttentionMask]
@@ -40,10 +49,34 @@ def compact_mask(arguments: dict[str, Any]) -> AttentionMask | None:
     if pattern is bidirectional_mask_function:
         return AttentionMask(key_valid=key_valid)
     no_offset = isinstance(q_offset, int) and q_offset == kv_offset == 0
-    if pattern is causal_mask_function and no_offset and arguments["q_length"] == kv_length:
+    aligned = no_offset and arguments["q_length"] == kv_length
+    if pattern is causal_mask_function and aligned:
         return AttentionMask(key_valid=key_valid, causal=True)
+    window = _sliding_window(pattern)
+    if window is not None and aligned:
+        size, causal = window
+        return AttentionMask(key_valid=key_valid, causal=causal, window=size)
     visible = add_offsets_to_mask_function(pattern, q_offset, kv_offset)
     return AttentionMask(key_valid=key_valid, visible=visible)
+
+
+def _sliding_window(pattern: Callable) -> tuple[int, bool] | None:
+    """(size, causal) of a plain sliding window; None for any other pattern.
+
+    Transformers hands over its patterns as closures, told apart by the code they run. One not
+    recognised is no less exact: it stays an index function.
+    """
+    # The compiler cannot look into closures.
+    if torch.compiler.is_compiling() or getattr(pattern, "__code__", None) is not _AND.__code__:
+        return None
+    parts = inspect.getclosurevars(pattern).nonlocals["mask_functions"]
+    for window, base, causal in (
+        (_CAUSAL_WINDOW, causal_mask_function, True),
+        (_WINDOW, bidirectional_mask_function, False),
+    ):
+        if len(parts) == 2 and parts[0].__code__ is window.__code__ and parts[1] is base:
+            return inspect.getclosurevars(parts[0]).nonlocals["sliding_window"], causal
+    return None
 
 
 def note_mask(
@@ -62,8 +95,8 @@ def note_mask(
         The mask for the model, in the form of its backend.
     """
     mask = compact_mask(arguments)
-    rows_equal = mask is not None and mask.visible is None and not mask.causal
-    if as_row and rows_equal:
+    padding_only = mask is not None and not mask.causal and mask.window is mask.visible is None
+    if as_row and padding_only:
         result = original(**{**arguments, "q_length": 1})
         if result is not None:
             result = result.expand(-1, -1, arguments["q_length"], -1)
@@ -106,4 +139,6 @@ def seen_mask(
         return AttentionMask(key_valid=key_valid, causal=causal, window=window), None
     if attention_mask.dtype == torch.bool:
         return AttentionMask(visible=attention_mask), None
-    return None, attention_mask
+    # An additive mask hides a key by (nearly) the dtype's lowest number.
+    visible = attention_mask > torch.finfo(attention_mask.dtype).min / 2
+    return AttentionMask(visible=visible), attention_mask.masked_fill(~visible, 0)

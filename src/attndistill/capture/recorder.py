@@ -13,6 +13,9 @@ from .architectures import AttentionLayer
 from .masks import BuiltMask, seen_mask
 from .record import AttentionRecord
 
+# Arguments of attention functions that choose keys or add to the softmax, and are not read.
+UNREAD_ARGUMENTS = ("indices", "block_indices", "sinks")
+
 
 class Recorder:
     """Records the wanted attention layers of one model between `begin` and `end`.
@@ -92,6 +95,7 @@ class Recorder:
         if layer not in self.wanted:
             return
         self._check_gradient(layer)
+        _check_readable(layer, query, attention_mask, kwargs, implementation)
         mask, bias = self._mask_and_bias(module, query, attention_mask, kwargs, implementation)
         scale = kwargs.get("scaling")
         self._found[layer] = AttentionRecord(
@@ -149,3 +153,32 @@ class Recorder:
         if position_bias is not None:
             bias = position_bias if bias is None else bias + position_bias
         return mask, bias
+
+
+def _check_readable(
+    layer: AttentionLayer,
+    query: Tensor,
+    attention_mask: Tensor | AttentionMask | None,
+    kwargs: Mapping[str, Any],
+    implementation: str,
+) -> None:
+    unread = [name for name in UNREAD_ARGUMENTS if kwargs.get(name) is not None]
+    if unread:
+        raise InputError(
+            f"{layer.name} shapes its softmax by {', '.join(unread)}, which capture does not read; "
+            "use a model without it"
+        )
+    if "flash" not in implementation or attention_mask is not None:
+        return
+    # FlashAttention finds packed sequences by these, and separates them inside its kernel.
+    positions = kwargs.get("position_ids")
+    restarts = (
+        query.shape[0] == 1
+        and positions is not None
+        and bool((positions[..., 1:] != positions[..., :-1] + 1).any())
+    )
+    if restarts or kwargs.get("cu_seq_lens_q") is not None:
+        raise InputError(
+            "packed sequences under FlashAttention are separated inside its kernel, where capture "
+            'does not see it: set attn_implementation="sdpa", or pad instead of packing'
+        )

@@ -1,6 +1,5 @@
 """Which attention layers a model has, in which order, and what they are called."""
 
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from transformers import PreTrainedModel
 from ...errors import InputError
 from .modules import uses_attention_interface
 from .rebuilt import rebuilding
+from .skipped import warn_of_skipped
 
 # The first of these words in a module's path names its stack; without one the stack is the
 # decoder's where attention is causal, else the encoder's.
@@ -24,8 +24,6 @@ STACK_WORDS = {
 }
 CROSS_ATTENTION_WORDS = ("crossattention", "encoder_attn", "encdecattention", "cross_attn")
 SUPPORTED_EXAMPLES = "BERT, RoBERTa, DistilBERT, ELECTRA, ModernBERT"
-# Entries of a config's layer_types that have no softmax over keys.
-TYPES_WITHOUT_ATTENTION = ("linear_attention", "recurrent", "conv", "moe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +48,8 @@ class AttentionLayer:
 def attention_layers(model: nn.Module) -> list[AttentionLayer]:
     """List the attention layers whose queries and keys can be captured, by module position.
 
-    Layers without attention probabilities (linear attention, state spaces) are not among them, and
-    a warning names them.
+    Layers without attention probabilities (linear attention, state spaces) and attention modules
+    that cannot be captured are not among them, and a warning names them.
 
     Raises:
         InputError: no layer of this model can be captured, or one of its modules cannot be
@@ -80,7 +78,7 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
             "queries and keys cannot be captured; use a model of a family that can, "
             f"such as {SUPPORTED_EXAMPLES}"
         )
-    _warn_of_skipped_layers(model)
+    warn_of_skipped(model, [layer.name for layer in layers])
     return layers
 
 
@@ -146,20 +144,6 @@ def _albert_calls(
     layers = transformer.config.num_hidden_layers
     layers_per_group = layers / len(groups)
     return [call for layer in range(layers) for call in groups[int(layer / layers_per_group)]]
-
-
-def _warn_of_skipped_layers(model: nn.Module) -> None:
-    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
-    for config in configs.values():
-        types = getattr(config, "layer_types", None) or []
-        skipped = [n for n, kind in enumerate(types) if kind in TYPES_WITHOUT_ATTENTION]
-        if skipped:
-            named = ", ".join(f"{number} ({types[number]})" for number in skipped)
-            warnings.warn(
-                f"{type(model).__name__}: layers {named} have no attention probabilities and are "
-                "skipped; attention layers are numbered without them",
-                stacklevel=3,
-            )
 
 
 def _stack(name: str, module: nn.Module) -> str:
