@@ -51,7 +51,7 @@ def measure_costs(
     folders: Mapping[str, Path] | None = None,
     threads: int | None = None,
     seconds: float = 3.0,
-    watts: float = ASSUMED_WATTS,
+    watts: float | None = None,
     powercap: Path = POWERCAP,
 ) -> dict[str, Cost]:
     """Measure models on the same rows of typical length, in turn, with fixed threads.
@@ -65,7 +65,8 @@ def measure_costs(
         threads: CPU threads; None for torch's current number.
         seconds: of latency measurement per batch size, all models together; and of energy
             measurement per model.
-        watts: declared power for the energy estimate where no meter can be read.
+        watts: declared power for the energy estimate where no meter can be read; None for a
+            common processor's or GPU's.
         powercap: where Linux shows the processor's energy counters.
 
     Raises:
@@ -73,6 +74,7 @@ def measure_costs(
     """
     sizes = sorted(set(batch_sizes))
     device = next(iter(models.values())).device
+    watts = watts or ASSUMED_WATTS.get(device.type, ASSUMED_WATTS["cpu"])
     rows = typical_rows(dataset, sizes[-1])
     prepared = {
         (name, size): _batch(model, rows, collator, size)

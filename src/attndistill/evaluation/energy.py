@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 
 POWERCAP = Path("/sys/class/powercap")
-# The thermal design power of a common desktop processor: declare your own machine's.
-ASSUMED_WATTS = 65.0
+# Thermal design power of a common desktop processor and data-centre GPU: declare your own's.
+ASSUMED_WATTS = {"cpu": 65.0, "cuda": 300.0}
 MEASURED_BLOCKS = 3
 
 
