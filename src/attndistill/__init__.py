@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .objectives import AttentionTerm, LogitsTerm, Objective, TaskTerm
+    from .objectives import AttentionTerm, LogitsTerm, Objective, RelationTerm, TaskTerm
     from .students import build_student
-    from .training import DistillationArguments, DistillationTrainer
+    from .training import DistillationArguments, DistillationTrainer, Distiller
 
 __version__ = "0.1.0"
 
@@ -18,8 +18,10 @@ _HOME = {
     "AttentionTerm": "objectives",
     "DistillationArguments": "training",
     "DistillationTrainer": "training",
+    "Distiller": "training",
     "LogitsTerm": "objectives",
     "Objective": "objectives",
+    "RelationTerm": "objectives",
     "TaskTerm": "objectives",
     "build_student": "students",
 }
@@ -27,8 +29,10 @@ __all__ = [
     "AttentionTerm",
     "DistillationArguments",
     "DistillationTrainer",
+    "Distiller",
     "LogitsTerm",
     "Objective",
+    "RelationTerm",
     "TaskTerm",
     "build_student",
 ]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny import make_batch
 
-from attndistill import AttentionTerm, LogitsTerm, Objective, TaskTerm
+from attndistill import AttentionTerm, LogitsTerm, Objective, RelationTerm, TaskTerm
 from attndistill.errors import InputError
 
 
@@ -14,7 +14,11 @@ from attndistill.errors import InputError
         (lambda: TaskTerm(weight=float("nan")), "above 0"),
         (lambda: LogitsTerm(temperature=-1.0), "temperature"),
         (lambda: AttentionTerm(kind="kll"), "choose kl, reverse_kl, js, mse, cosine, score_mse"),
-        (lambda: AttentionTerm(heads="average"), "choose identity"),
+        (lambda: AttentionTerm(heads="mean"), "choose identity, average, relation"),
+        (lambda: AttentionTerm(relation_heads=4), "belongs to heads: relation"),
+        (lambda: RelationTerm(relation_heads=0), "whole number from 1"),
+        (lambda: RelationTerm(relations=("query", "keys")), "some of query, key, value"),
+        (lambda: RelationTerm(relations=()), "some of query, key, value"),
         (lambda: AttentionTerm(kind="score_mse", temperature=2.0), "no temperature"),
     ],
 )

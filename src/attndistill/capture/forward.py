@@ -26,9 +26,17 @@ def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
 
 def run_teacher(teacher: nn.Module, batch: Mapping[str, Tensor]) -> Any:
     """Call the teacher without gradients, dropout or labels; its mode is restored."""
-    unlabelled = {name: value for name, value in batch.items() if name != "labels"}
     with torch.no_grad(), evaluating(teacher):
-        return run_model(teacher, unlabelled)
+        return run_model(teacher, unlabelled(teacher, batch))
+
+
+def unlabelled(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch without labels; a seq2seq model's decoder is still shown the target."""
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    shift = getattr(base_model(model), "prepare_decoder_input_ids_from_labels", None)
+    if shift is not None and "labels" in batch and "decoder_input_ids" not in batch:
+        inputs["decoder_input_ids"] = shift(labels=batch["labels"])
+    return inputs
 
 
 def forward_columns(model: nn.Module) -> frozenset[str]:

@@ -2,14 +2,19 @@
 
 from .attention import AttentionTerm
 from .guards import TermReading, read_terms
+from .layerwise import LayerwiseTerm
 from .logits import LogitsTerm
-from .objective import Objective, Step, Term
+from .objective import Objective
+from .relation import RelationTerm
+from .step import Step, Term
 from .task import TaskTerm
 
 __all__ = [
     "AttentionTerm",
+    "LayerwiseTerm",
     "LogitsTerm",
     "Objective",
+    "RelationTerm",
     "Step",
     "TaskTerm",
     "Term",

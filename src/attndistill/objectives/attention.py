@@ -1,111 +1,70 @@
 """Attention distillation: the student's attention rows follow the teacher's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-import torch
-from torch import Tensor
-
 from ..capture import AttentionRecord
 from ..errors import InputError
-from ..ops import LossSum, attention_divergence, score_mse
-from .objective import Step, check_positive
-
-
-class AttentionLoss(StrEnum):
-    """What is compared: rows of attention probabilities, or raw scores (``score_mse``)."""
-
-    KL = "kl"
-    REVERSE_KL = "reverse_kl"
-    JS = "js"
-    MSE = "mse"
-    COSINE = "cosine"
-    SCORE_MSE = "score_mse"
+from ..matching import averaged_heads, resplit
+from .layerwise import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 
 class HeadMatching(StrEnum):
     """Which teacher head teaches which student head."""
 
     IDENTITY = "identity"
+    AVERAGE = "average"
+    RELATION = "relation"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionTerm:
-    """Divergence of the student's attention from the teacher's, over the mapped layers.
-
-    Per layer it is the mean over heads and query rows that are not padding; layers weigh the same.
-    Nothing of size queries × keys is held (see `attndistill.ops.attention_divergence`).
+class AttentionTerm(LayerwiseTerm):
+    """Divergence of the student's attention from the teacher's; see `LayerwiseTerm`.
 
     Attributes:
-        weight: its factor in the objective.
-        kind: ``kl``, ``reverse_kl``, ``js`` (nats), ``mse``, ``cosine`` on probabilities, or
-            ``score_mse`` on raw scores (Jiao et al. 2020).
-        temperature: divides both sides' scores before the softmax; ``score_mse`` has none.
-        heads: ``identity``: head h teaches head h; both sides need as many heads.
+        heads: ``identity``: head h teaches head h, both sides need as many. ``average``: a student
+            head learns from the mean of its share of the teacher's heads, see `averaged_heads`.
+            ``relation``: each side's heads are concatenated and cut anew, see `resplit`.
+        relation_heads: R of ``heads: relation``, which divides both models' features; None for
+            the greatest number that divides both models' numbers of heads.
+        cross: the stack's cross-attention in place of its self-attention.
     """
 
-    weight: float = 1.0
-    kind: str = AttentionLoss.KL
-    temperature: float = 1.0
     heads: str = HeadMatching.IDENTITY
-    needs_teacher = True
-    needs_attention = True
+    relation_heads: int | None = None
+    cross: bool = False
 
     def __post_init__(self) -> None:
-        check_positive("the attention term's weight", self.weight)
-        check_positive("the attention term's temperature", self.temperature)
-        for name, options in (("kind", AttentionLoss), ("heads", HeadMatching)):
-            if getattr(self, name) not in list(options):
-                raise InputError(
-                    f"unknown {name} {getattr(self, name)!r} for the attention term: choose "
-                    f"{', '.join(options)}"
-                )
-        if self.kind == AttentionLoss.SCORE_MSE and self.temperature != 1.0:
-            raise InputError(
-                "score_mse compares raw scores, which no temperature divides; leave it at 1.0"
+        super().__post_init__()
+        self._check_choice("heads", HeadMatching)
+        check_relation_heads(self.relation_heads)
+        if self.relation_heads is not None and self.heads != HeadMatching.RELATION:
+            raise InputError(f"relation_heads belongs to heads: relation, not to {self.heads}")
+
+    def relation_pairs(
+        self, student: AttentionRecord, teacher: AttentionRecord
+    ) -> Iterator[RelationPair]:
+        """The layer's attention on both sides."""
+        ours, theirs = student.relation(), teacher.relation()
+        if self.heads == HeadMatching.AVERAGE:
+            yield ours, averaged_heads(theirs, ours.shape.heads)
+            return
+        if self.heads == HeadMatching.RELATION:
+            heads = self.relation_heads or shared_heads(ours, theirs)
+            yield (
+                resplit(ours.query, ours.key, heads, like=ours),
+                [resplit(theirs.query, theirs.key, heads, like=theirs)],
             )
-
-    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Query rows that are not padding; for ``score_mse`` pairs of such queries and keys."""
-        mask = batch.get("attention_mask")
-        if mask is None:
-            tokens = next(value for value in batch.values() if value.dim() > 1)
-            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        rows_B = mask.bool().sum(-1)
-        return (rows_B * rows_B if self.kind == AttentionLoss.SCORE_MSE else rows_B).sum()
-
-    def total(self, step: Step) -> Tensor:
-        """Σ over rows (pairs), averaged over heads and mapped layers."""
-        mask = step.batch.get("attention_mask")
-        rows = None if mask is None else mask.bool()
-        totals = [
-            self._compare(step.student_attention[student], step.teacher_attention[teacher], rows)
-            for student, teacher in step.layer_map.pairs
-        ]
-        return torch.stack(totals).mean()
-
-    def _compare(
-        self, student: AttentionRecord, teacher: AttentionRecord, rows: Tensor | None
-    ) -> Tensor:
-        heads = student.query.shape[1]
-        if heads != teacher.query.shape[1]:
+            return
+        if ours.shape.heads != theirs.shape.heads:
             raise InputError(
-                f"heads differ: student layer {student.layer} has {heads}, teacher layer "
-                f"{teacher.layer} has {teacher.query.shape[1]}; give the student "
-                f"num_attention_heads={teacher.query.shape[1]}"
+                f"heads differ: student layer {student.layer} has {ours.shape.heads}, teacher "
+                f"layer {teacher.layer} has {theirs.shape.heads}; set heads to average "
+                f"or relation, or give the student num_attention_heads={theirs.shape.heads}"
             )
-        return self._loss_sum(student, teacher, rows).total / heads
+        yield ours, [theirs]
 
-    def _loss_sum(
-        self, student: AttentionRecord, teacher: AttentionRecord, rows: Tensor | None
-    ) -> LossSum:
-        if self.kind == AttentionLoss.SCORE_MSE:
-            return score_mse(student.relation(), teacher.relation(), rows=rows)
-        return attention_divergence(
-            student.relation(),
-            teacher.relation(),
-            rows=rows,
-            kind=self.kind,
-            temperature=self.temperature,
-        )
+    @property
+    def _is_cross(self) -> bool:
+        return self.cross

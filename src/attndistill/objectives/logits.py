@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
-from .objective import Step, check_positive
+from .step import Step, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,6 @@ class LogitsTerm:
     weight: float = 1.0
     temperature: float = 2.0
     needs_teacher = True
-    needs_attention = False
 
     def __post_init__(self) -> None:
         check_positive("the logits term's weight", self.weight)

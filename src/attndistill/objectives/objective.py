@@ -1,57 +1,14 @@
 """The objective: Σ weight · (sum over items / number of items), over all terms."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..capture import AttentionRecord
 from ..errors import InputError
-from ..matching import LayerMap
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Step:
-    """One micro-batch seen by both models.
-
-    Attributes:
-        batch: the collated batch.
-        student: the student's output (``loss`` where the batch has labels, ``logits``).
-        teacher: the teacher's output, or None where no term asks for it.
-        student_attention: the student's records by layer number.
-        teacher_attention: the teacher's.
-        layer_map: the trainer's layer map.
-    """
-
-    batch: Mapping[str, Tensor]
-    student: Any
-    teacher: Any
-    student_attention: Mapping[int, AttentionRecord]
-    teacher_attention: Mapping[int, AttentionRecord]
-    layer_map: LayerMap
-
-
-class Term(Protocol):
-    """One part of the objective. Terms are pure: they move nothing and read nothing back."""
-
-    @property
-    def weight(self) -> float:
-        """Factor of this term's mean in the objective, above 0."""
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether the teacher must run."""
-
-    @property
-    def needs_attention(self) -> bool:
-        """Whether the mapped attention layers must be captured."""
-
-    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """How many items the batch holds, a scalar; known before any forward."""
-
-    def total(self, step: Step) -> Tensor:
-        """The loss summed over those items: a scalar with a graph to the student."""
+from ..matching import LayerGroup, LayerMapSpec
+from .layerwise import LayerwiseTerm
+from .step import ModelDependent, Step, Term, check_positive
 
 
 @dataclass(frozen=True)
@@ -82,9 +39,50 @@ class Objective:
         return any(term.needs_teacher for term in self.terms.values())
 
     @property
+    def layerwise_terms(self) -> dict[str, LayerwiseTerm]:
+        """The terms that compare attention."""
+        return {n: term for n, term in self.terms.items() if isinstance(term, LayerwiseTerm)}
+
+    @property
     def needs_attention(self) -> bool:
-        """Whether any term asks for attention."""
-        return any(term.needs_attention for term in self.terms.values())
+        """Whether any term compares attention."""
+        return bool(self.layerwise_terms)
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether any term compares the values too."""
+        return any(term.needs_values for term in self.layerwise_terms.values())
+
+    @property
+    def student_layers(self) -> dict[tuple[str, str], list[int]]:
+        """The student's attention layers that learn, by group; of a fitted objective."""
+        matches = [term.match for term in self.layerwise_terms.values()]
+        return _union((match.student, match.layer_map.student_layers) for match in matches)
+
+    @property
+    def teacher_layers(self) -> dict[tuple[str, str], list[int]]:
+        """The teacher's attention layers that teach, by group; of a fitted objective."""
+        matches = [term.match for term in self.layerwise_terms.values()]
+        return _union((match.teacher, match.layer_map.teacher_layers) for match in matches)
+
+    def fitted(
+        self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec = "uniform"
+    ) -> "Objective":
+        """The objective with its terms fitted to two models, see `ModelDependent`.
+
+        Raises:
+            InputError: naming the term that does not suit them.
+        """
+        terms: dict[str, Term] = {}
+        for name, term in self.terms.items():
+            terms[name] = term
+            if not isinstance(term, ModelDependent):
+                continue
+            try:
+                terms[name] = term.fitted(student, teacher, layer_map)
+            except InputError as error:
+                raise InputError(f"the objective's term {name!r}: {error}") from error
+        return Objective(terms)
 
     def counts(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Items of each term in one batch."""
@@ -102,10 +100,8 @@ class Objective:
         return sum(parts[1:], start=parts[0])
 
 
-def check_positive(what: str, value: float) -> None:
-    """Refuse what is not a finite number above 0."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):
-        raise InputError(
-            f"{what} must be a number above 0, not {value!r}; to leave a term out, remove it"
-        )
+def _union(groups: Iterable[tuple[LayerGroup, list[int]]]) -> dict[tuple[str, str], list[int]]:
+    union: dict[tuple[str, str], set[int]] = {}
+    for group, layers in groups:
+        union.setdefault(group, set()).update(layers)
+    return {group: sorted(layers) for group, layers in union.items()}

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
-from .objective import Step, check_positive
+from .rows import count_examples
+from .step import Step, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,6 @@ class LabelSetTerm:
     weight: float = 1.0
     temperature: float = 2.0
     needs_teacher = True
-    needs_attention = False
 
     def __post_init__(self) -> None:
         check_positive("the logits term's weight", self.weight)
@@ -33,7 +32,7 @@ class LabelSetTerm:
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Examples in the batch."""
-        return _examples(batch)
+        return count_examples(batch)
 
     def total(self, step: Step) -> Tensor:
         """Σ over examples and labels."""
@@ -54,14 +53,13 @@ class ValueTerm:
 
     weight: float = 1.0
     needs_teacher = True
-    needs_attention = False
 
     def __post_init__(self) -> None:
         check_positive("the logits term's weight", self.weight)
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Examples in the batch."""
-        return _examples(batch)
+        return count_examples(batch)
 
     def total(self, step: Step) -> Tensor:
         """Σ over examples of the mean over their outputs."""
@@ -77,8 +75,3 @@ def _outputs(step: Step) -> tuple[Tensor, Tensor]:
             f"{list(teacher.shape)}; both need the same labels"
         )
     return student, teacher
-
-
-def _examples(batch: Mapping[str, Tensor]) -> Tensor:
-    first = next(iter(batch.values()))
-    return torch.tensor(first.shape[0], device=first.device)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .objective import Step, check_positive
+from .step import Step, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,6 @@ class TaskTerm:
 
     weight: float = 1.0
     needs_teacher = False
-    needs_attention = False
 
     def __post_init__(self) -> None:
         check_positive("the task term's weight", self.weight)

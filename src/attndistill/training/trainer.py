@@ -1,7 +1,6 @@
 """The distillation trainer."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -10,13 +9,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..capture import AttentionRecord, capture, depth
-from ..capture.forward import evaluating, forward_columns, run_model, run_teacher
+from ..capture.forward import forward_columns
 from ..errors import InputError
-from ..matching import LayerMap, LayerMapSpec, resolve_layer_map
-from ..objectives import Objective, Step, TaskTerm, TermReading, read_terms
+from ..matching import LayerMapSpec
+from ..objectives import Objective, TaskTerm, TermReading, read_terms
 from ..objectives.guards import check_finite
 from .arguments import DistillationArguments
+from .distiller import Distiller
 from .tallies import Tally
 
 
@@ -67,14 +66,12 @@ class DistillationTrainer(Trainer):
     ) -> None:
         args = args or DistillationArguments()
         _check_devices(args)
-        if objective.needs_teacher and teacher_model is None:
-            raise InputError("the objective compares with a teacher: give teacher_model")
-        self.objective = objective
-        self.layer_map = _layer_map(objective, layer_map, model, teacher_model)
         if peft_config is not None:
             from peft import get_peft_model
 
             model = get_peft_model(model, peft_config)
+        self.distiller = Distiller(model, teacher_model, objective=objective, layer_map=layer_map)
+        self.objective = self.distiller.objective
         super().__init__(
             model=model,
             args=args,
@@ -100,12 +97,9 @@ class DistillationTrainer(Trainer):
 
         Both models run in evaluation mode, so the reading does not depend on dropout.
         """
-        assert self.model is not None
         inputs = self._prepare_inputs(dict(batch))
-        with evaluating(self.model), self.compute_loss_context_manager():
-            step = self._forward(self.model, inputs)
-            means = self.objective.means(step, self.objective.counts(inputs))
-            return read_terms(self.objective, means, self._trainable())
+        with self.compute_loss_context_manager():
+            return self.distiller.read_terms(inputs)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -128,7 +122,7 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """The objective on one micro-batch: its share of the step's mean."""
-        step = self._forward(model, inputs)
+        step = self.distiller.step(inputs, student=model)
         if model.training:
             means = self.objective.means(step, self._step_counts)
             if self.term_readings is None:
@@ -183,37 +177,8 @@ class DistillationTrainer(Trainer):
             self._train_tally.clear()
         super().log(logs, start_time)
 
-    def _forward(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> Step:
-        with ExitStack() as stack:
-            student_records = self._captured(stack, model, self.layer_map.student_layers)
-            student = run_model(model, inputs)
-            teacher, teacher_records = None, []
-            if self.teacher_model is not None and self.objective.needs_teacher:
-                layers = self.layer_map.teacher_layers
-                teacher_records = self._captured(stack, self.teacher_model, layers)
-                teacher = run_teacher(self.teacher_model, inputs)
-            return Step(
-                batch=inputs,
-                student=student,
-                teacher=teacher,
-                student_attention={record.layer: record for record in student_records},
-                teacher_attention={record.layer: record for record in teacher_records},
-                layer_map=self.layer_map,
-            )
-
-    def _captured(
-        self, stack: ExitStack, model: nn.Module, layers: list[int]
-    ) -> list[AttentionRecord]:
-        if not self.objective.needs_attention:
-            return []
-        return stack.enter_context(capture(model, layers))
-
     def _count(self, batches: list[dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
-        per_batch = [self.objective.counts(batch) for batch in batches]
-        counts = {
-            name: torch.stack([counts[name] for counts in per_batch]).sum().to(device)
-            for name in self.objective.terms
-        }
+        counts = {n: count.to(device) for n, count in self.distiller.counts(batches).items()}
         if self.accelerator.num_processes > 1:
             counts = {name: self.accelerator.reduce(count) for name, count in counts.items()}
         return counts
@@ -237,14 +202,3 @@ def _check_devices(args: DistillationArguments) -> None:
             "which mixes the attention of its replicas; start with `accelerate launch`, or show "
             "one GPU (CUDA_VISIBLE_DEVICES=0)"
         )
-
-
-def _layer_map(
-    objective: Objective,
-    spec: LayerMapSpec,
-    student: PreTrainedModel,
-    teacher: PreTrainedModel | None,
-) -> LayerMap:
-    if not objective.needs_attention or teacher is None:
-        return LayerMap(())
-    return resolve_layer_map(spec, depth(student), depth(teacher))

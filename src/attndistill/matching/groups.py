@@ -1,0 +1,101 @@
+"""Groups of attention layers: which of a model's a term is about, and whose tokens its rows are."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from torch import nn
+
+from ..capture import attention_layers
+from ..errors import InputError
+from .layers import LayerMap, LayerMapSpec, resolve_layer_map
+
+
+class LayerGroup(NamedTuple):
+    """A stack's self-attention or cross-attention; layers are numbered within it."""
+
+    stack: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.stack} {self.kind}-attention"
+
+
+class Queries(StrEnum):
+    """Whose tokens ask in a group, and so what in a batch says which query rows are padding."""
+
+    INPUT = "input"
+    TARGET = "target"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupMatch:
+    """One group of attention layers in two models, paired layer by layer.
+
+    Attributes:
+        student: the student's group.
+        teacher: the teacher's.
+        layer_map: the pairs, numbered within the groups.
+        queries: whose tokens ask: those of the input, or of a seq2seq model's decoder.
+        causal: whether a query sees no key after itself.
+    """
+
+    student: LayerGroup
+    teacher: LayerGroup
+    layer_map: LayerMap
+    queries: Queries = Queries.INPUT
+    causal: bool = False
+
+
+def match_layers(
+    student: nn.Module,
+    teacher: nn.Module,
+    spec: LayerMapSpec = "uniform",
+    *,
+    stack: str | None = None,
+    cross: bool = False,
+) -> GroupMatch:
+    """Find a group of attention layers in both models and pair its layers.
+
+    Args:
+        student: the model that learns.
+        teacher: the model it learns from.
+        spec: which teacher layer teaches which student layer, see `resolve_layer_map`.
+        stack: ``"encoder"``, ``"decoder"``, ``"text"`` or ``"vision"``; None for the only one.
+        cross: cross-attention in place of self-attention.
+
+    Raises:
+        InputError: a model has no such group, or several; or the map does not fit.
+    """
+    group, student_layers = _find_group(student, "student", stack, cross)
+    other, teacher_layers = _find_group(teacher, "teacher", stack, cross)
+    decoder = group.stack == "decoder"
+    seq2seq = decoder and bool(getattr(student.config, "is_encoder_decoder", False))
+    return GroupMatch(
+        student=group,
+        teacher=other,
+        layer_map=resolve_layer_map(spec, student_layers, teacher_layers),
+        queries=Queries.TARGET if seq2seq else Queries.INPUT,
+        causal=decoder and not cross,
+    )
+
+
+def _find_group(
+    model: nn.Module, side: str, stack: str | None, cross: bool
+) -> tuple[LayerGroup, int]:
+    """The group's name in this model, and how many layers it has."""
+    depths = Counter(LayerGroup(layer.stack, layer.kind) for layer in attention_layers(model))
+    kind = "cross" if cross else "self"
+    found = [group for group in depths if group.kind == kind and stack in (None, group.stack)]
+    if len(found) == 1:
+        return found[0], depths[found[0]]
+    has = f"the {side}, {type(model).__name__}, has {', '.join(map(str, depths))}"
+    if found:
+        raise InputError(
+            f"{has}: say which a term is about by its stack "
+            f"({', '.join(group.stack for group in found)}), and give one term for each group "
+            "that is to be taught (cross: true is cross-attention)"
+        )
+    wanted = f"{stack} {kind}-attention" if stack else f"{kind}-attention"
+    raise InputError(f"{has}, but no {wanted}")

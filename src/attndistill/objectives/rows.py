@@ -1,0 +1,81 @@
+"""Which query rows of a batch count: padding of queries is in no attention mask.
+
+A padded query of BERT still sees every real key, and a seq2seq decoder fed with ``labels`` gets no
+mask at all; so rows are taken from the batch, and can be counted before any forward.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..matching import Queries
+
+IGNORED_LABEL = -100
+
+
+def query_rows(batch: Mapping[str, Tensor], queries: Queries) -> Tensor | None:
+    """Queries that are not padding, bool [B, Q]; None where a batch cannot say (pixels, sound).
+
+    Args:
+        batch: the collated batch.
+        queries: ``INPUT``: the attention mask's ones. ``TARGET``: those of the decoder's mask, else
+            the labels that are not −100.
+    """
+    if queries is Queries.TARGET:
+        if (mask := batch.get("decoder_attention_mask")) is not None:
+            return mask.bool()
+        if (labels := batch.get("labels")) is not None:
+            return labels != IGNORED_LABEL
+        ids = batch.get("decoder_input_ids")
+        return None if ids is None else torch.ones_like(ids, dtype=torch.bool)
+    return valid_keys(batch, queries)
+
+
+def valid_keys(batch: Mapping[str, Tensor], owner: Queries) -> Tensor | None:
+    """Keys that are not padding, bool [B, K]; None where a batch cannot say."""
+    prefix = "decoder_" if owner is Queries.TARGET else ""
+    tokens = batch.get(f"{prefix}input_ids", batch.get(f"{prefix}inputs_embeds"))
+    if tokens is None and owner is Queries.TARGET:
+        tokens = batch.get("labels")
+    if tokens is None:
+        return None
+    mask = batch.get(f"{prefix}attention_mask")
+    if mask is None or mask.dim() > 2:
+        return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    return mask.bool()
+
+
+def count_examples(batch: Mapping[str, Tensor]) -> Tensor:
+    """Examples in a batch, a scalar."""
+    first = next(iter(batch.values()))
+    return torch.tensor(first.shape[0], device=first.device)
+
+
+def count_pairs(
+    batch: Mapping[str, Tensor], queries: Queries, *, cross: bool, causal: bool
+) -> Tensor:
+    """Pairs of a query and a key that padding and causality leave, a scalar.
+
+    A sliding window is not taken into account.
+
+    Args:
+        batch: the collated batch.
+        queries: whose tokens ask.
+        cross: they ask the input's tokens, not their own.
+        causal: a query sees no key after itself.
+    """
+    rows = query_rows(batch, queries)
+    if rows is None:
+        return count_examples(batch)
+    keys = valid_keys(batch, Queries.INPUT if cross else queries)
+    if keys is None:
+        raise InputError(
+            "score_mse counts pairs of a query and a key, but this batch does not say which of "
+            f"its keys are padding (it has {', '.join(sorted(batch))}); compare probabilities, "
+            "for example with kind kl"
+        )
+    if causal:
+        return (rows * keys.cumsum(-1)).sum()
+    return (rows.sum(-1) * keys.sum(-1)).sum()

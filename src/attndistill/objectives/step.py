@@ -1,0 +1,81 @@
+"""What a term is, and what it is shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+from torch import Tensor, nn
+
+from ..capture import AttentionRecord
+from ..errors import InputError
+from ..matching import LayerGroup, LayerMapSpec
+
+AttentionRecords = Mapping[tuple[LayerGroup, int], AttentionRecord]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One micro-batch seen by both models.
+
+    Attributes:
+        batch: the collated batch.
+        student: the student's output (``loss`` where the batch has labels, ``logits``).
+        teacher: the teacher's output, or None where no term asks for it.
+        student_attention: the student's records by group and layer number.
+        teacher_attention: the teacher's.
+    """
+
+    batch: Mapping[str, Tensor]
+    student: Any
+    teacher: Any
+    student_attention: AttentionRecords
+    teacher_attention: AttentionRecords
+
+
+class Term(Protocol):
+    """One part of the objective. Terms are pure: they move nothing and read nothing back.
+
+    A term that compares attention is a `LayerwiseTerm`.
+    """
+
+    @property
+    def weight(self) -> float:
+        """Factor of this term's mean in the objective, above 0."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the teacher must run."""
+
+    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """How many items the batch holds, a scalar; known before any forward."""
+
+    def total(self, step: Step) -> Tensor:
+        """The loss summed over those items: a scalar with a graph to the student."""
+
+
+@runtime_checkable
+class ModelDependent(Protocol):
+    """A term that looks at the models once, before the first step."""
+
+    def fitted(
+        self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec
+    ) -> Self:
+        """The same term for these models.
+
+        Args:
+            student: the model that learns.
+            teacher: the model it learns from, if any.
+            layer_map: for terms without a layer map of their own.
+
+        Raises:
+            InputError: the models do not suit it.
+        """
+
+
+def check_positive(what: str, value: float) -> None:
+    """Refuse what is not a finite number above 0."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):
+        raise InputError(
+            f"{what} must be a number above 0, not {value!r}; to leave a term out, remove it"
+        )
