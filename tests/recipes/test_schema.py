@@ -5,7 +5,8 @@ import yaml
 
 from attndistill.errors import InputError
 from attndistill.objectives import AttentionTerm, LogitsTerm, TaskTerm
-from attndistill.recipes.schema import FreshStudent, load_recipe
+from attndistill.recipes.schema import load_recipe
+from attndistill.recipes.student import FreshStudent
 
 
 def load(workplace, recipe, *settings, **options):

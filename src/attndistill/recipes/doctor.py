@@ -34,9 +34,10 @@ def doctor(recipe: Recipe) -> None:
     if recipe.teacher.train is not None:
         say("The teacher is shown before its fine-tuning, which a run does first.")
     batch = prepared.first_batch(recipe.training["per_device_train_batch_size"])
-    readings = dry_step(recipe, prepared, student, batch)
+    # Before the dry step, which puts in the adapters of a student that is trained by them.
     for line in _size_lines(prepared.teacher, student, batch):
         say(line)
+    readings = dry_step(recipe, prepared, student, batch)
     say("One dry step, per term: value, weight, gradient norm")
     for name, reading in readings.items():
         say(f"  {name}: {reading.value:.4g}, {reading.weight:g}, {reading.gradient_norm:.4g}")

@@ -14,7 +14,8 @@ from transformers import (
 from ..errors import InputError
 from ..students import build_student
 from ..tasks import LabelMap, Task, check_student_labels, label_names
-from .schema import FreshStudent, KeptLayers, Recipe, StudentModel
+from .schema import Recipe
+from .student import FreshStudent, KeptLayers, StudentModel
 from .tokenizers import check_same_tokenizer
 
 T = TypeVar("T")

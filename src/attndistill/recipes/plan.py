@@ -1,13 +1,15 @@
 """What a run is about to do, in lines for its user."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from ..capture import attention_layers
 from ..matching import LayerMap
-from .schema import FreshStudent, KeptLayers, Recipe, StudentModel
+from .schema import Recipe
+from .student import FreshStudent, KeptLayers, StudentModel
 
 
 def plan_lines(
@@ -16,6 +18,9 @@ def plan_lines(
     """Where teacher and student come from, the objective, and which layer teaches which."""
     yield f"Teacher: {recipe.teacher.model}: {architecture(teacher)}"
     yield f"Student: {_origin(recipe)}: {architecture(student)}"
+    lora = getattr(recipe.student, "lora", None)
+    if lora is not None:
+        yield f"Trained: adapters ({_settings(asdict(lora))}) and the head, merged at the end"
     terms = recipe.to_dict()["objective"]
     yield "Objective: " + "; ".join(f"{name} ({_settings(term)})" for name, term in terms.items())
     if recipe.objective.needs_attention:

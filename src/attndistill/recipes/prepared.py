@@ -20,6 +20,7 @@ from ..matching import LayerMap, resolve_layer_map
 from ..objectives import TermReading
 from ..tasks import Data, Task
 from ..training import DistillationTrainer
+from .adapters import lora_config
 from .arguments import training_arguments
 from .data import Examples
 from .models import make_student
@@ -135,6 +136,7 @@ def make_trainer(
         processing_class=data.processor,
         compute_metrics=task.compute_metrics(data),
         preprocess_logits_for_metrics=task.preprocess_logits(),
+        peft_config=lora_config(recipe.student, student),
     )
 
 

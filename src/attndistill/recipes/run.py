@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 from ..errors import ObjectiveError
 from ..evaluation import RunReport, write_report
 from ..export import save_student
+from .adapters import merged
 from .console import say
 from .measure import Distilled, measure
 from .output import CHECKPOINTS, STUDENT, claim_output, is_finished, record_recipe
@@ -60,6 +61,8 @@ def distil(
     trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
     resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    assert trainer.model is not None, "it was given one"
+    student = merged(trainer.model)
     _check_weights(student)
     save_student(student, prepared.data.processor, folder / STUDENT)
     distilled = measure(

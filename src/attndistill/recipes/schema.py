@@ -17,6 +17,7 @@ from ..tasks import Task, task_class
 from .arguments import MOST_SEEDS, read_teacher_training, read_training
 from .checking import as_mapping, join, read_settings, refuse_unknown, settings_of
 from .paths import locate_data, locate_model
+from .student import StudentConfig, StudentModel, read_student
 from .yaml_file import apply_settings, read_yaml
 
 
@@ -33,29 +34,7 @@ class TeacherConfig:
     train: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeptLayers:
-    """A student made of some of the teacher's layers (0-based), by stack where it has several."""
-
-    keep_layers: tuple[int, ...] | Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudentModel:
-    """A student that starts from a model of its own: a folder or a name on the model hub."""
-
-    model: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FreshStudent:
-    """A student of the teacher's architecture with these config fields and fresh weights."""
-
-    config: Mapping[str, Any]
-
-
 TERMS = ("task", "logits", "attention")
-StudentConfig = KeptLayers | StudentModel | FreshStudent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +105,7 @@ class Recipe:
         plain = {
             "task": self.task.name,
             "teacher": {key: value for key, value in asdict(self.teacher).items() if value},
-            "student": asdict(self.student),
+            "student": {key: value for key, value in asdict(self.student).items() if value},
             "data": asdict(self.data) | _task_settings(self.task),
             "objective": terms,
             "training": dict(self.training),
@@ -199,9 +178,9 @@ def read_recipe(
     training = read_training(
         raw.get("training", {}), "training", task, list(terms), streaming=data.streaming
     )
-    student = _read_student(raw["student"])
+    student = read_student(raw["student"])
     if isinstance(student, StudentModel):
-        student = StudentModel(model=locate_model(student.model, folder, "student.model"))
+        student = replace(student, model=locate_model(student.model, folder, "student.model"))
     train = teacher.train
     if train is not None:
         train = read_teacher_training(train, "teacher.train", task, rest.seed)
@@ -262,24 +241,6 @@ def _refusal(term: str, task: Task) -> str | None:
     if term == "logits" and task.logits_term is None:
         return f"compares logits, but models for {task.name} have none"
     return None
-
-
-def _read_student(raw: Any) -> StudentConfig:
-    settings = as_mapping(raw, "student")
-    kinds = ("keep_layers", "model", "config")
-    refuse_unknown(settings, kinds, "student")
-    match list(settings):
-        case ["keep_layers"]:
-            return read_settings(KeptLayers, settings, "student")
-        case ["model"]:
-            return read_settings(StudentModel, settings, "student")
-        case ["config"]:
-            return read_settings(FreshStudent, settings, "student")
-        case given:
-            raise InputError(
-                f"student must say exactly one of {', '.join(kinds)}; "
-                f"it says {', '.join(given) or 'none'}"
-            )
 
 
 def _read_objective(raw: Any, task: Task) -> tuple[dict[str, Term], LayerMapSpec]:

@@ -69,7 +69,6 @@ class CausalLM(Task):
     """
 
     name: ClassVar[str] = "causal-lm"
-    peft_type: ClassVar[str | None] = "CAUSAL_LM"
 
     columns: RawColumns | PromptColumns | ChatColumns = RawColumns()
     max_length: int = 512

@@ -86,7 +86,6 @@ class TextClassification(Task):
     """
 
     name: ClassVar[str] = "classification"
-    peft_type: ClassVar[str | None] = "SEQ_CLS"
     has_own_head: ClassVar[bool] = True
 
     columns: TextColumns = TextColumns()

@@ -45,7 +45,6 @@ class FeatureExtraction(Task):
     """
 
     name: ClassVar[str] = "feature-extraction"
-    peft_type: ClassVar[str | None] = "FEATURE_EXTRACTION"
 
     columns: RawColumns = RawColumns()
     max_length: int = 128

@@ -152,8 +152,6 @@ class Summarization(Task):
 class EncoderDecoderSummarization(Summarization):
     """The encoder reads the text, the decoder writes the summary."""
 
-    peft_type: ClassVar[str | None] = "SEQ_2_SEQ_LM"
-
     @property
     def positions(self) -> int:
         """Tokens of the longer of the two."""
@@ -175,8 +173,6 @@ class EncoderDecoderSummarization(Summarization):
 @dataclass(frozen=True, kw_only=True)
 class DecoderSummarization(Summarization):
     """The decoder goes on after the text; cut is the text, so that the template stays whole."""
-
-    peft_type: ClassVar[str | None] = "CAUSAL_LM"
 
     @property
     def positions(self) -> int:

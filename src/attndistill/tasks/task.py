@@ -79,7 +79,6 @@ class Task(ABC):
 
     name: ClassVar[str]
     processor_class: ClassVar[Any] = AutoTokenizer
-    peft_type: ClassVar[str | None] = None
     # Whether the head belongs to the data, so that a checkpoint may lack it.
     has_own_head: ClassVar[bool] = False
     # Whether the collator reads columns that no model names, such as pictures.

@@ -56,7 +56,6 @@ class TokenClassification(Task):
     """
 
     name: ClassVar[str] = "token-classification"
-    peft_type: ClassVar[str | None] = "TOKEN_CLS"
     has_own_head: ClassVar[bool] = True
 
     columns: TokenColumns = TokenColumns()

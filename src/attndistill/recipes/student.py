@@ -1,0 +1,89 @@
+"""What a recipe says of its student."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+from .checking import as_mapping, read_settings, refuse_unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Train low-rank adapters (Hu et al. 2022) and the head, and merge them at the end.
+
+    Attributes:
+        r: rank.
+        lora_alpha: the adapters' outputs are multiplied by lora_alpha / r.
+        lora_dropout: dropout on the adapters' inputs.
+        target_modules: ``all-linear``, names of linear layers, or None for those that PEFT adapts
+            in this architecture.
+    """
+
+    r: int = 8
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
+    target_modules: str | list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.r < 1 or self.lora_alpha < 1:
+            raise InputError(
+                f"r and lora_alpha must be above 0, not {self.r} and {self.lora_alpha}"
+            )
+        if not 0 <= self.lora_dropout < 1:
+            raise InputError(f"lora_dropout must be from 0 to below 1, not {self.lora_dropout}")
+        if self.target_modules == []:
+            raise InputError("target_modules is an empty list: nothing would be adapted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptLayers:
+    """A student made of some of the teacher's layers (0-based), by stack where it has several."""
+
+    keep_layers: tuple[int, ...] | Mapping[str, tuple[int, ...]]
+    lora: Lora | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentModel:
+    """A student that starts from a model of its own: a folder or a name on the model hub."""
+
+    model: str
+    lora: Lora | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshStudent:
+    """A student of the teacher's architecture with these config fields and fresh weights."""
+
+    config: Mapping[str, Any]
+
+
+StudentConfig = KeptLayers | StudentModel | FreshStudent
+
+
+def read_student(raw: Any) -> StudentConfig:
+    """Check a recipe's ``student``.
+
+    Raises:
+        InputError: it says not exactly one of the three kinds, or something wrong.
+    """
+    settings = as_mapping(raw, "student")
+    kinds = {"keep_layers": KeptLayers, "model": StudentModel, "config": FreshStudent}
+    refuse_unknown(settings, [*kinds, "lora"], "student")
+    given = [name for name in settings if name in kinds]
+    if len(given) != 1:
+        raise InputError(
+            f"student must say exactly one of {', '.join(kinds)}; it says "
+            f"{', '.join(given) or 'none'}"
+        )
+    if given == ["config"] and settings.get("lora") is not None:
+        raise InputError(
+            "student.lora adapts weights that know something already; fresh weights (student."
+            "config) are trained as a whole: remove lora"
+        )
+    return read_settings(kinds[given[0]], _without_empty_lora(settings), "student")
+
+
+def _without_empty_lora(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in settings.items() if n != "lora" or value is not None}
