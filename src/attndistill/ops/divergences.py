@@ -9,7 +9,6 @@ so one is added by its value and its w. Nothing is divided by a probability: tho
 Values are formed without cancellation, so that they stay exact and >= 0 as the student converges.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -20,9 +19,6 @@ from .options import Option
 # Finite, so that a masked entry never makes 0 * inf; far below any score, so that adding a score
 # to it changes nothing.
 MASKED = -1e30
-# P times expm1 of a log ratio up to this neither overflows nor loses a digit; a probability
-# exp(-50) times smaller than the other one adds nothing that a float64 could hold.
-LARGEST_LOG_RATIO = 50.0
 
 
 class Divergence(Option):
@@ -56,10 +52,7 @@ def compare_rows(divergence: Divergence | None, student: Tensor, teachers: list[
         difference = student - sum(teachers[1:], teachers[0]) / len(teachers)
         return RowLoss(difference.square().sum(-1), 2 * difference)
     log_s = student.log_softmax(-1)
-    log_teachers = [scores.log_softmax(-1) for scores in teachers]
-    log_t = log_teachers[0]
-    if len(teachers) > 1:
-        log_t = torch.logsumexp(torch.stack(log_teachers), 0) - math.log(len(teachers))
+    log_t = _log_mean([scores.log_softmax(-1) for scores in teachers])
     match divergence:
         case Divergence.KL:
             return _kl(log_s, log_t)
@@ -73,22 +66,39 @@ def compare_rows(divergence: Divergence | None, student: Tensor, teachers: list[
             return _cosine(log_s, log_t)
 
 
-# As both rows sum to 1, KL(P || P') = sum P (expm1(-gap) + gap) with gap = log P - log P': every
-# term is >= 0, and P expm1(-gap) = P' - P without cancellation.
+def _log_mean(logs: list[Tensor]) -> Tensor:
+    """Returns the logarithm of the mean of exponentials; of equal ones their logarithm exactly."""
+    if len(logs) == 1:
+        return logs[0]
+    stacked = torch.stack(logs)
+    largest = stacked.amax(0)
+    return largest + torch.log1p(torch.expm1(stacked - largest).mean(0))
+
+
+# As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
+# With a = |gap|, e = expm1(-a) and L the larger probability, the smaller is L (1 + e) and a term
+# L |e + a| where P is the larger, L |e + a (1 + e)| where Q is: nothing overflows, and Q - P = +-L e
+# is as accurate as the larger.
 
 
 def _kl(log_s: Tensor, log_t: Tensor) -> RowLoss:
-    log_t = torch.maximum(log_t, log_s - LARGEST_LOG_RATIO)
-    p_t, gap = log_t.exp(), log_t - log_s
-    ratio = torch.expm1(-gap)
-    return RowLoss((p_t * (ratio + gap)).sum(-1), p_t * ratio)  # w = -P_t
+    terms, difference = _kl_terms(log_t, log_s)
+    return RowLoss(terms.sum(-1), difference)  # w = -P_t
 
 
 def _reverse_kl(log_s: Tensor, log_t: Tensor) -> RowLoss:
-    log_s = torch.maximum(log_s, log_t - LARGEST_LOG_RATIO)
-    p_s, gap = log_s.exp(), log_s - log_t
-    value = (p_s * (torch.expm1(-gap) + gap)).sum(-1)
-    return RowLoss(value, _through_softmax(p_s, p_s * gap))
+    terms, _ = _kl_terms(log_s, log_t)
+    p_s = log_s.exp()
+    return RowLoss(terms.sum(-1), _through_softmax(p_s, p_s * (log_s - log_t)))
+
+
+def _kl_terms(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the terms of KL(P || Q) with Q - P added, and Q - P."""
+    gap = log_p - log_q
+    size, larger = gap.abs(), torch.maximum(log_p, log_q).exp()
+    e = torch.expm1(-size)
+    terms = larger * (e + size * torch.where(gap > 0, 1, 1 + e)).abs()
+    return terms, torch.copysign(larger * e, -gap)
 
 
 def _js(log_s: Tensor, log_t: Tensor) -> RowLoss:
@@ -107,15 +117,16 @@ def _mse(log_s: Tensor, log_t: Tensor) -> RowLoss:
 
 
 def _cosine(log_s: Tensor, log_t: Tensor) -> RowLoss:
-    # 1 - cos = |u_s - u_t|^2 / 2 for the unit vectors u = P / |P|, which does not cancel. w sums
-    # to 0, as the length of P_s does not matter.
+    # 1 - cos = |u_s - u_t|^2 / 2 for the unit vectors u = P / |P|, which does not cancel.
     p_s, p_t = log_s.exp(), log_t.exp()
-    norm_s = p_s.norm(dim=-1, keepdim=True)
-    unit_s = p_s / norm_s
+    unit_s = p_s / p_s.norm(dim=-1, keepdim=True)
     difference = unit_s - p_t / p_t.norm(dim=-1, keepdim=True)
     value = 0.5 * difference.square().sum(-1, keepdim=True)
-    return RowLoss(value.squeeze(-1), unit_s * (difference - value * unit_s))
+    w = unit_s * (difference - value * unit_s)
+    return RowLoss(value.squeeze(-1), _through_softmax(p_s, w))
 
 
 def _through_softmax(p_s: Tensor, w: Tensor) -> Tensor:
-    return w - p_s * w.sum(-1, keepdim=True)
+    # The outcome sums to 0; in rows near one-hot, what rounding left of a large w is taken off too.
+    gradient = w - p_s * w.sum(-1, keepdim=True)
+    return gradient - p_s * gradient.sum(-1, keepdim=True)
