@@ -403,6 +403,41 @@ FAMILIES = [
 ]
 
 
+# Families that are refused: what their message says, and the smallest of them.
+REFUSED = {
+    "Falcon with ALiBi": (
+        "once under sdpa and twice under eager; use a Falcon with rotary positions",
+        hf.FalconForCausalLM,
+        lambda: hf.FalconConfig(**GPT, alibi=True),
+    ),
+    "DeBERTa with talking heads": (
+        "mixed between heads; use DeBERTa without",
+        hf.DebertaModel,
+        lambda: hf.DebertaConfig(**ENCODER, talking_head=True),
+    ),
+    "XLNet": (
+        "XLNetModel has no attention that capture can see",
+        hf.XLNetModel,
+        lambda: hf.XLNetConfig(vocab_size=97, d_model=24, n_layer=1, n_head=3, d_inner=33),
+    ),
+    "Longformer": (
+        "LongformerModel has no attention that capture can see",
+        hf.LongformerModel,
+        lambda: hf.LongformerConfig(**ENCODER, attention_window=4),
+    ),
+    "BigBird": (
+        "BigBirdModel has no attention that capture can see",
+        hf.BigBirdModel,
+        lambda: hf.BigBirdConfig(**ENCODER),
+    ),
+    "Mamba": (
+        "MambaModel has no attention that capture can see",
+        hf.MambaModel,
+        lambda: hf.MambaConfig(vocab_size=97, hidden_size=24, num_hidden_layers=1, state_size=3),
+    ),
+}
+
+
 def family(name: str) -> Family:
     """The family of that name."""
     return next(family for family in FAMILIES if family.name == name)

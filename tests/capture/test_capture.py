@@ -5,7 +5,7 @@ from torch import nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from attndistill.capture import attention_layers, capture, depth
+from attndistill.capture import capture, depth
 from attndistill.errors import InputError
 
 
@@ -150,14 +150,6 @@ def test_a_skipped_layer_is_an_error_that_names_the_fix(bert):
 def test_a_layer_that_does_not_exist_is_refused(bert):
     with pytest.raises(InputError, match="layer 3 was asked for, but this model has 3"):
         capture(bert, [3]).__enter__()
-
-
-def test_unsupported_architectures_are_refused():
-    from transformers import XLNetConfig, XLNetModel
-
-    model = XLNetModel(XLNetConfig(vocab_size=30, d_model=8, n_layer=1, n_head=2, d_inner=8))
-    with pytest.raises(InputError, match=r"XLNetModel has no attention that .* such as BERT"):
-        attention_layers(model)
 
 
 def test_a_model_with_several_stacks_has_no_single_depth(bert):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import transformers as hf
-from capture.families import DISENTANGLED, ENCODER, GPT, family, tiny_model
+from capture.families import DISENTANGLED, ENCODER, REFUSED, family, tiny_model
 
 from attndistill.capture import attention_layers, capture
 from attndistill.capture.forward import run_model
@@ -115,20 +115,8 @@ def test_deberta_with_fewer_terms(config, positions):
         assert (record.attention_probs() - probs).abs().max() <= 1e-6
 
 
-REFUSED = {
-    "twice under eager; use a Falcon with rotary positions": (
-        hf.FalconForCausalLM,
-        lambda: hf.FalconConfig(**GPT, alibi=True),
-    ),
-    "mixed between heads; use DeBERTa without": (
-        hf.DebertaModel,
-        lambda: hf.DebertaConfig(**ENCODER, talking_head=True),
-    ),
-}
-
-
-@pytest.mark.parametrize("reason", REFUSED)
-def test_variants_that_are_not_exact_are_refused(reason):
-    model, config = REFUSED[reason]
+@pytest.mark.parametrize("name", REFUSED)
+def test_families_that_are_not_exact_are_refused_with_the_reason(name):
+    reason, model, config = REFUSED[name]
     with pytest.raises(InputError, match=reason):
         attention_layers(model(config()))

@@ -1,14 +1,13 @@
 """All that is specific to architectures: where attention sits in a model and what to call it."""
 
+from .attention_call import PartCall
 from .layers import AttentionLayer, attention_config, attention_layers, base_model, depth
 from .modules import attention_forward, uses_attention_interface
-from .rebuilt import AttentionCall, PartCall, Rebuilding, rebuilding
+from .rebuilt import rebuilding
 
 __all__ = [
-    "AttentionCall",
     "AttentionLayer",
     "PartCall",
-    "Rebuilding",
     "attention_config",
     "attention_forward",
     "attention_layers",

@@ -73,10 +73,9 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
         calls[name] += 1
     if not layers:
         raise InputError(
-            f"{type(model).__name__} has no attention that goes through Transformers' "
-            "AttentionInterface or that can be rebuilt from what its modules compute, so its "
-            "queries and keys cannot be captured; use a model of a family that can, "
-            f"such as {SUPPORTED_EXAMPLES}"
+            f"{type(model).__name__} has no attention that capture can see: neither through "
+            "Transformers' AttentionInterface nor in a module whose scores it can rebuild; use a "
+            f"model of another family, such as {SUPPORTED_EXAMPLES}"
         )
     warn_of_skipped(model, [layer.name for layer in layers])
     return layers
