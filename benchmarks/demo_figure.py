@@ -33,6 +33,8 @@ def rows_of(run: Path) -> list[dict[str, object]]:
             "accuracy": round(accuracy(model)["value"], 4),
             "low": round(accuracy(model)["low"], 4),
             "high": round(accuracy(model)["high"], 4),
+            **_kept(model),
+            "parameters": costs["parameters"]["total"],
             "layer_flops": costs["flops"]["layers"],
             "latency_batch1_ms": round(costs["latency"][0]["median_ms"], 2),
             "latency_batch32_ms": round(costs["latency"][1]["median_ms"], 2),
@@ -45,6 +47,15 @@ def rows_of(run: Path) -> list[dict[str, object]]:
 def accuracy(model: dict) -> dict[str, float]:
     """Value and 95 % interval."""
     return model["quality"]["metrics"]["accuracy"]["interval"]
+
+
+def _kept(model: dict) -> dict[str, object]:
+    """The share of the teacher's accuracy with its 95 % interval; empty for the teacher."""
+    share = model["quality"]["ratio"] or dict.fromkeys(("value", "low", "high"), None)
+    return {
+        f"kept{name}": share[key] if share[key] is None else round(share[key], 4)
+        for name, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
 
 
 def draw(rows: list[dict[str, str]]) -> None:
