@@ -51,11 +51,11 @@ def accuracy(model: dict) -> dict[str, float]:
 
 def _kept(model: dict) -> dict[str, object]:
     """The share of the teacher's accuracy with its 95 % interval; empty for the teacher."""
-    share = model["quality"]["ratio"] or dict.fromkeys(("value", "low", "high"), None)
-    return {
-        f"kept{name}": share[key] if share[key] is None else round(share[key], 4)
-        for name, key in (("", "value"), ("_low", "low"), ("_high", "high"))
-    }
+    share = model["quality"]["ratio"]
+    if share is None:
+        return dict.fromkeys(("kept", "kept_low", "kept_high"), "")
+    value, low, high = (round(share[end], 4) for end in ("value", "low", "high"))
+    return {"kept": value, "kept_low": low, "kept_high": high}
 
 
 def draw(rows: list[dict[str, str]]) -> None:

@@ -1,6 +1,7 @@
 import pytest
 from datasets import Dataset
 from tiny import make_batch, make_bert
+from transformers import EarlyStoppingCallback
 
 from attndistill import (
     AttentionTerm,
@@ -68,3 +69,32 @@ def test_rows_without_labels_have_an_evaluation_loss(tmp_path):
     unlabelled = evaluate(tmp_path, terms, rows=make_rows(labelled=False))
     assert unlabelled["eval_loss"] > 0
     assert unlabelled["eval_loss"] == pytest.approx(labelled["eval_loss"], rel=1e-6)
+
+
+def test_training_stops_early_where_nothing_improves_and_the_best_is_loaded(tmp_path):
+    teacher = make_bert(layers=4)
+    trainer = DistillationTrainer(
+        build_student(teacher, keep_layers=[1, 3]),
+        teacher,
+        DistillationArguments(
+            output_dir=str(tmp_path),
+            num_train_epochs=9,
+            # Far too high: every update makes it worse.
+            learning_rate=0.5,
+            lr_scheduler_type="constant",
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            load_best_model_at_end=True,
+            disable_tqdm=True,
+        ),
+        objective=Objective({"task": TaskTerm(), "attention": AttentionTerm()}),
+        data_collator=collate,
+        train_dataset=make_rows(),
+        eval_dataset=make_rows(),
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=2)],
+    )
+    trainer.train()
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    best = min(range(len(losses)), key=losses.__getitem__)
+    assert len(losses) == best + 3 < 9
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[best], rel=1e-5)
