@@ -116,7 +116,10 @@ def test_raw_text_is_streamed_and_packed(workplace, decoder, capsys):
     assert any("eval_loss_task" in row for row in report["training"]["history"])
     labelled = recipe | {"task": "classification"}
     labelled["data"] = {"train": data["train"], "streaming": True}
-    assert main(["run", str(workplace.write(labelled)), "--output-dir", "other"]) == 2
+    assert (
+        main(["run", str(workplace.write(labelled)), "--output-dir", str(workplace.own / "other")])
+        == 2
+    )
     assert "data.streaming is for text without labels" in capsys.readouterr().err
 
 
