@@ -231,6 +231,21 @@ def test_nothing_is_recorded_in_generate(name):
         assert records
 
 
+def test_prefix_tuning_adds_keys():
+    peft = pytest.importorskip("peft")
+    model, batch = tiny_model(family("Llama"), "left")
+    prefix = peft.PrefixTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
+    tuned = peft.get_peft_model(model, prefix).eval()
+    use(model, "eager")
+    with torch.no_grad(), capture(tuned) as records:
+        expected = tuned(**batch, output_attentions=True).attentions
+    real = batch["attention_mask"].bool()
+    for record, probs in zip(records, expected, strict=True):
+        assert (record.query.shape[2], record.key.shape[2]) == (11, 15)
+        difference = (record.attention_probs() - probs).abs().movedim(1, 2)[real]
+        assert difference.max() <= 1e-6
+
+
 LORA = ["BERT", "ALBERT", "Llama", "T5", "BART", "MPNet", "DeBERTa", "DeBERTa-v2, v3", "GPT-J"]
 
 

@@ -38,14 +38,16 @@ def _layers_without_attention(model: nn.Module) -> Iterable[str]:
             yield ", ".join(f"{number} ({types[number]})" for number in skipped)
 
 
-def _attention_besides(model: nn.Module, captured: Sequence[str]) -> Iterable[str]:
-    """Modules called attention that neither are, nor hold, nor are held by a captured one."""
+def _attention_besides(model: nn.Module, captured: Sequence[str]) -> list[str]:
+    """The outermost modules called attention that neither are in, nor hold, a captured one."""
+    found: list[str] = []
     for name, module in model.named_modules():
         if "Attention" in type(module).__name__ and not any(
             own == name or own.startswith(f"{name}.") or name.startswith(f"{own}.")
-            for own in captured
+            for own in (*captured, *found)
         ):
-            yield name
+            found.append(name)
+    return found
 
 
 def _warn(message: str) -> None:
