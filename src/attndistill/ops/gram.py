@@ -1,13 +1,15 @@
 """The squared difference of raw scores in linear time, through Gram matrices.
 
-The score difference is a product of stacked factors, E = S_s - S_t = Q' K'^T, with q = scale*query:
+The score difference is a product of stacked factors: with q = scale * query,
 
-    Q' = [q_s, -q_t],       K' = [K_s, K_t]           (any widths, several teachers), or
-    Q' = [q_s - q_t, q_t],  K' = [K_s, K_s - K_t]     (equal widths: nothing cancels).
+    E = S_s - S_t = Q' K'^T,   Q' = [q_s, -q_t],   K' = [K_s, K_t],
 
-A row's value is sum_k E^2 = (E K') . q', and the gradients are dS_s = 2E, dQ_s = 2 E K_s and
-dK_s = 2 E^T q_s. So all follow from E K' = Q' (K'^T K') and E^T Q' = K' (Q'^T Q'): a Gram matrix
-of each side, and no score is formed.
+for teachers of any widths, several of them too. A row's value is sum_k E^2 = (E K') . q', and the
+gradients are dS_s = 2E, dQ_s = 2 scale E K_s and dK_s = 2 E^T q_s. So all follow from
+E K' = Q' (K'^T K') and E^T q_s = K' (Q'^T q_s): small matrices, and no score is formed.
+
+Products are taken in float64. What is left of sums of |S|^2 is |E|^2: in float32 a difference of a
+thousandth of the scores would be lost.
 """
 
 import math
@@ -26,7 +28,7 @@ from .sweep import Sweep
 # of the stacked factors
 
 # Elements of a stacked factor handled at once: what is made of it stays in the cache.
-STACKED_ELEMENTS = 2**20
+STACKED_ELEMENTS = 2**19
 # On an accelerator: large enough that starting its kernels does not take the time.
 DEVICE_STACKED_ELEMENTS = 2**26
 # Queries of a causal piece whose scores are formed: about a stacked width.
@@ -51,8 +53,6 @@ class Stacked(NamedTuple):
     """Q', ``[B, U, G, Q, E]``."""
     key: Tensor
     """K', ``[B, U, K, E]``."""
-    of_differences: bool
-    """Whether they are of the second form."""
 
 
 def gram_sweep(
@@ -115,42 +115,36 @@ def _compare(
     rows = piece.batch, heads, piece.queries
     stacked = _stack(problem, piece, heads)
     stacked.key.mul_(valid[piece.batch, None, piece.keys, None])
-    some_weights = weights[rows].reshape(*stacked.query.shape[:-1], 1)
-    over_keys, over_queries = torch.zeros_like(stacked.query), torch.zeros_like(stacked.key)
-    weighted = stacked.query * some_weights
+    row_weights = weights[rows].reshape(*stacked.query.shape[:-1], 1).double()
+    weighted = stacked.query[..., :width] * row_weights
+    over_keys = torch.zeros_like(stacked.query)
+    over_queries = weighted.new_zeros(*stacked.key.shape[:-1], width)
     if piece.offset is None:
         _add_all(stacked, weighted, over_keys, over_queries)
     else:
         _add_causal(stacked, weighted, over_keys, over_queries, piece.offset)
 
     squares = torch.linalg.vecdot(over_keys, stacked.query).clamp_min_(0)
-    values[rows] = (squares * some_weights.squeeze(-1)).view(values[rows].shape)
+    values[rows] = (squares * row_weights.squeeze(-1)).view(values[rows].shape).to(values.dtype)
     if gradients.query is not None:
         place = gradients.query[rows]
-        place.copy_((over_keys[..., :width] * some_weights).view(place.shape))
-        place.mul_(2 * student.scale)
+        gradient = over_keys[..., :width] * (2 * student.scale * row_weights)
+        place.copy_(gradient.view(place.shape))
     if gradients.key is not None:
-        gradient = over_queries[..., :width]
-        if stacked.of_differences:
-            gradient = gradient + over_queries[..., width:]
         place = gradients.key[piece.batch, _key_heads(student, heads), piece.keys]
-        place.copy_(gradient.reshape(*place.shape[:2], -1, *place.shape[2:]).sum(2)).mul_(2)
+        place.copy_(over_queries.reshape(*place.shape[:2], -1, *place.shape[2:]).sum(2).mul_(2))
 
 
 def _stack(problem: Problem, piece: Piece, heads: slice) -> Stacked:
     group = math.gcd(*(relation.group for relation in problem.relations))
+    shares = [1.0] + [-1 / len(problem.teachers)] * len(problem.teachers)
     queries, keys = [], []
-    for relation in problem.relations:
-        query = relation.query[piece.batch, heads, piece.queries].to(problem.dtype)
-        queries.append(query.unflatten(1, (-1, group)) * relation.scale)
-        key = relation.key[piece.batch, _key_heads(relation, heads), piece.keys].to(problem.dtype)
+    for relation, share in zip(problem.relations, shares, strict=True):
+        query = relation.query[piece.batch, heads, piece.queries].double()
+        queries.append(query.unflatten(1, (-1, group)) * (relation.scale * share))
+        key = relation.key[piece.batch, _key_heads(relation, heads), piece.keys].double()
         keys.append(key.repeat_interleave(relation.group // group, dim=1))
-    of_differences = len(queries) == 2 and queries[0].shape == queries[1].shape
-    if of_differences:
-        queries[0], keys[1] = queries[0] - queries[1], keys[0] - keys[1]
-    else:
-        queries[1:] = [query / (1 - len(queries)) for query in queries[1:]]
-    return Stacked(torch.cat(queries, -1), torch.cat(keys, -1), of_differences)
+    return Stacked(torch.cat(queries, -1), torch.cat(keys, -1))
 
 
 def _key_heads(relation: Relation, heads: slice) -> slice:
@@ -169,8 +163,8 @@ def _count_keys(valid: Tensor, piece: Piece) -> Tensor:
 
 
 def _add_all(stacked: Stacked, weighted: Tensor, over_keys: Tensor, over_queries: Tensor) -> None:
-    """Adds E K' and E^T (the weighted Q') where every query sees every key."""
-    query, key, _ = stacked
+    """Adds E K' and E^T (the weighted q_s) where every query sees every key."""
+    query, key = stacked
     over_keys += (query.flatten(2, 3) @ (key.mT @ key)).view(query.shape)
     over_queries += key @ (query.flatten(2, 3).mT @ weighted.flatten(2, 3))
 
@@ -180,10 +174,10 @@ def _add_causal(
 ) -> None:
     """Adds the same where query q sees keys k <= q + offset.
 
-    The Gram matrix of the keys before a block of queries, and that of the queries after a block
-    of keys, are carried along; only between the two blocks on the diagonal scores are formed.
+    The product K'^T K' of the keys before a block of queries, and Q'^T q_s of the queries after a
+    block of keys, are carried along; only between the two blocks on the diagonal scores are formed.
     """
-    query, key, _ = stacked
+    query, key = stacked
     queries, keys = query.shape[-2], key.shape[-2]
     rows = [slice(q, q + CAUSAL_BLOCK) for q in range(max(0, -offset), queries, CAUSAL_BLOCK)]
     blocks = [(r, slice(min(r.start + offset, keys), min(r.stop + offset, keys))) for r in rows]
@@ -195,7 +189,7 @@ def _add_causal(
         over_keys[..., row, :] += query_block @ gram.unsqueeze(2) + scores @ key_block
         over_queries[..., column, :] += (scores.mT @ weighted[..., row, :]).sum(2)
         gram += (key_block.mT @ key_block).squeeze(2)
-    gram.zero_()
+    gram = gram.new_zeros(gram.shape[:-1] + weighted.shape[-1:])
     for row, column in reversed(blocks):
         over_queries[..., column, :] += key[..., column, :] @ gram
         gram += (query[..., row, :].mT @ weighted[..., row, :]).sum(2)

@@ -31,6 +31,8 @@ def linear_pieces(problem: Problem) -> list[Piece] | None:
     segmented = [mask for mask in problem.masks if mask.query_segments is not None]
     if problem.divergence is not None or not plain or not simple or len(segmented) > 1:
         return None
+    if problem.device.type == "mps":  # has no float64
+        return None
     batch, _, queries, keys = problem.shape
     causal = any(mask.causal for mask in problem.masks)
     if not segmented:
