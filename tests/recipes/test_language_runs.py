@@ -116,11 +116,10 @@ def test_raw_text_is_streamed_and_packed(workplace, decoder, capsys):
     assert any("eval_loss_task" in row for row in report["training"]["history"])
     labelled = recipe | {"task": "classification"}
     labelled["data"] = {"train": data["train"], "streaming": True}
-    assert (
-        main(["run", str(workplace.write(labelled)), "--output-dir", str(workplace.own / "other")])
-        == 2
-    )
+    other = workplace.own / "other"
+    assert main(["run", str(workplace.write(labelled)), "--output-dir", str(other)]) == 2
     assert "data.streaming is for text without labels" in capsys.readouterr().err
+    assert not other.exists()
 
 
 def test_an_encoder_learns_attention_alone_on_raw_text(workplace, capsys):
