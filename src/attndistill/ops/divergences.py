@@ -77,8 +77,8 @@ def _log_mean(logs: list[Tensor]) -> Tensor:
 
 # As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
 # With a = |gap|, e = expm1(-a) and L the larger probability, the smaller is L (1 + e) and a term
-# L |e + a| where P is the larger, L |e + a (1 + e)| where Q is: nothing overflows, and Q - P = +-L e
-# is as accurate as the larger.
+# L |e + a| where P is the larger, L |e + a (1 + e)| where Q is: nothing overflows, and |Q - P|,
+# which is -L e, is as accurate as the larger.
 
 
 def _kl(log_s: Tensor, log_t: Tensor) -> RowLoss:
