@@ -6,13 +6,14 @@ products of Q·K·D, against seven for dense autograd, and scratch for one tile 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from .gradients import differentiable_once
 from .gram import gram_sweep
 from .gram_pieces import linear_pieces
 from .loss_sum import LossSum
@@ -55,22 +56,25 @@ class _Blockwise(torch.autograd.Function):
         needs: tuple[bool, ...],
         one_pass: OnePass,
     ) -> tuple[Tensor, Tensor]:
+        inputs = (query, key, bias, sinks)
         at_once = needs if per is Per.ALL else (False,) * len(needs)
         result = one_pass(problem, problem.row_weights(), at_once)
         ctx.needs = needs
-        ctx.dtypes = [None if t is None else t.dtype for t in (query, key, bias, sinks)]
+        ctx.dtypes = [None if tensor is None else tensor.dtype for tensor in inputs]
         ctx.recompute = None if per is Per.ALL else (one_pass, problem)
-        ctx.save_for_backward(*result.gradients.tensors())
+        ctx.save_for_backward(*(result.gradients.tensors() if per is Per.ALL else inputs))
         count = count_rows(result.seen, problem, per)
         ctx.mark_non_differentiable(count)
         return sum_rows(result.values, per), count
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.saved_tensors
         if ctx.recompute is not None:
             one_pass, problem = ctx.recompute
+            parts = dict(zip(("query", "key", "bias", "sinks"), gradients, strict=True))
+            problem = replace(problem, student=replace(problem.student, **parts))
             weights = upstream[:, None] if upstream.dim() == 1 else upstream
             own = problem.row_weights()
             weights = weights if own is None else weights * own

@@ -1,6 +1,8 @@
 """The student's gradients, gathered tile by tile."""
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +17,25 @@ class Gradients(Protocol):
 
     def tensors(self) -> tuple[Tensor | None, ...]:
         """Returns the gradients of query, key, bias and sinks; None for what needs none."""
+
+
+def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a backward refuse to run where its result would have to be differentiable itself.
+
+    PyTorch's own `once_differentiable` only objects later, or not at all: where the upstream
+    gradient needs no gradient, second derivatives would silently be left out.
+    """
+
+    @wraps(backward)
+    def checked(ctx: Any, *upstream: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the gradient of this attention loss cannot be differentiated again, which "
+                'create_graph=True asks for; set impl="reference" for second derivatives'
+            )
+        return backward(ctx, *upstream)
+
+    return checked
 
 
 class StudentGradients:
