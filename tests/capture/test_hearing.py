@@ -37,6 +37,26 @@ def test_the_output_does_not_change_and_the_model_is_restored(name):
         assert torch.equal(run_model(model, batch).logits, plain)
 
 
+def test_a_forward_that_failed_leaves_nothing_to_the_next():
+    model, batch = tiny_model(family("MPNet"))
+    with torch.no_grad(), capture(model) as records:
+        run_model(model, batch)
+        expected = [record.query for record in records]
+
+    def fail(*_):
+        raise RuntimeError("boom")
+
+    other = {"input_ids": batch["input_ids"].flip(0), "attention_mask": batch["attention_mask"]}
+    with torch.no_grad(), capture(model) as records:
+        hook = model.mpnet.encoder.layer[1].attention.attn.o.register_forward_pre_hook(fail)
+        with pytest.raises(RuntimeError, match="boom"):
+            run_model(model, other)
+        hook.remove()
+        run_model(model, batch)
+    for record, query in zip(records, expected, strict=True):
+        assert torch.equal(record.query, query)
+
+
 @pytest.mark.parametrize("name", ["MPNet", "BLOOM"])
 def test_contexts_on_one_model_may_close_in_any_order(name):
     model, batch = tiny_model(family(name))

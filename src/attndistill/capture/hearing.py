@@ -55,6 +55,8 @@ def hearing(recorder: Recorder, module: nn.Module, implementation: str) -> Itera
     with ExitStack() as stack:
         for part in how.parts:
             stack.enter_context(_heard(module, part, note))
+        # A forward that failed half-way leaves calls behind.
+        stack.callback(module.register_forward_pre_hook(lambda *_: calls.clear()).remove)
         stack.callback(module.register_forward_hook(record, with_kwargs=True).remove)
         stack.callback(calls.clear)
         yield
