@@ -6,9 +6,9 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..divergences import Divergence
+from ..gradients import differentiable_once
 from ..loss_sum import LossSum
 from ..options import Per
 from ..problem import Problem, count_rows, sum_rows
@@ -49,7 +49,7 @@ class _Triton(torch.autograd.Function):
         return sum_rows(values if weights is None else values * weights, per), count
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         query, key, *rows = ctx.saved_tensors
         gradients = _gradients(ctx.problem, ctx.per, rows, upstream, ctx.needs_input_grad[:2])
