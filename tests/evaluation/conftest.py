@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from evaluation.examples import LAYER_MAP
+from evaluation.examples import MATCHES, SELF
 from tiny import make_bert
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
@@ -104,7 +104,7 @@ def report(teacher, student, dataset, collator, tokenizer, texts):
         seed=3,
         recipe={"task": "classification", "data": {"train": "train.csv"}, "layers": [[0, 1]]},
         trust_remote_code=False,
-        layer_map=LAYER_MAP.pairs,
+        layer_map={str(SELF): MATCHES[0].layer_map.pairs},
         data=DataSection(
             splits={"test": SplitSection(rows=37, origin="test.csv", truncation=0.25)},
             max_length=16,
@@ -132,9 +132,9 @@ def report(teacher, student, dataset, collator, tokenizer, texts):
             ),
             first_step={"task": TermReading(value=0.7, weight=1.0, gradient_norm=2.5)},
         ),
-        fidelity=tuple(attention_fidelity(teacher, student, LAYER_MAP, dataset, collator)),
+        fidelity=tuple(attention_fidelity(teacher, student, MATCHES, dataset, collator)),
         comparison=compare_arms(runs, teacher=of_teacher, reference="task+attention"),
-        sample=sample_attention(teacher, student, LAYER_MAP, encoded, tokenizer, max_heads=2),
+        sample=sample_attention(teacher, student, MATCHES, encoded, tokenizer, max_heads=2),
         notes=("A note.",),
     )
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from attndistill.evaluation import assess_classes
-from attndistill.matching import LayerMap
+from attndistill.matching import GroupMatch, LayerGroup, LayerMap
 
-LAYER_MAP = LayerMap(((0, 1), (1, 3)))
+SELF = LayerGroup("encoder", "self")
+MATCHES = [GroupMatch(student=SELF, teacher=SELF, layer_map=LayerMap(((0, 1), (1, 3))))]
 
 
 def answers(labels, right, margin=2.0):

@@ -1,15 +1,17 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
-from evaluation.examples import LAYER_MAP
-from tiny import make_bert
+from datasets import Dataset
+from evaluation.examples import MATCHES, SELF
+from tiny import make_bert, make_seq2seq, make_seq2seq_batch
 
 from attndistill.errors import InputError
 from attndistill.evaluation import attention_fidelity, sample_attention
 from attndistill.evaluation.fidelity import HeadPairing
 from attndistill.evaluation.sample import MAX_TOKENS
-from attndistill.matching import LayerMap
+from attndistill.matching import GroupMatch, LayerMap, match_layers
 
 
 def eager_attention(model, rows, collator):
@@ -34,18 +36,20 @@ def mean_kl(teacher, student, counted):
 
 
 def test_a_copy_of_the_teacher_has_no_divergence(teacher, dataset, collator):
-    same = LayerMap(tuple((layer, layer) for layer in range(4)))
+    layers = LayerMap(tuple((layer, layer) for layer in range(4)))
+    same = [GroupMatch(student=SELF, teacher=SELF, layer_map=layers)]
     for layer in attention_fidelity(teacher, teacher, same, dataset, collator):
         assert layer.heads == (0.0, 0.0, 0.0)
         assert min(layer.uniform) > 0.01
 
 
 def test_fidelity_equals_transformers_own_maps(teacher, student, dataset, collator):
-    found = attention_fidelity(teacher, student, LAYER_MAP, dataset, collator, max_rows=9)
+    found = attention_fidelity(teacher, student, MATCHES, dataset, collator, max_rows=9)
     of_teacher, counted = eager_attention(teacher, list(dataset)[:9], collator)
     of_student, _ = eager_attention(student, list(dataset)[:9], collator)
     assert not counted.all(), "the batch must be padded for this test to say anything"
-    for layer, (student_layer, teacher_layer) in zip(found, LAYER_MAP.pairs, strict=True):
+    pairs = MATCHES[0].layer_map.pairs
+    for layer, (student_layer, teacher_layer) in zip(found, pairs, strict=True):
         assert (layer.student_layer, layer.teacher_layer) == (student_layer, teacher_layer)
         assert layer.rows == counted.sum()
         assert layer.pairing is HeadPairing.IDENTITY
@@ -63,7 +67,7 @@ def test_fidelity_equals_transformers_own_maps(teacher, student, dataset, collat
 
 def test_fidelity_does_not_depend_on_the_batches(teacher, student, dataset, collator):
     once, in_fives = (
-        attention_fidelity(teacher, student, LAYER_MAP, dataset, collator, batch_size=size)
+        attention_fidelity(teacher, student, MATCHES, dataset, collator, batch_size=size)
         for size in (64, 5)
     )
     for a, b in zip(once, in_fives, strict=True):
@@ -73,7 +77,7 @@ def test_fidelity_does_not_depend_on_the_batches(teacher, student, dataset, coll
 
 def test_other_numbers_of_heads_are_compared_by_their_mean(teacher, dataset, collator):
     wide = make_bert(layers=2, seed=3, num_attention_heads=2)
-    first = attention_fidelity(teacher, wide, LAYER_MAP, dataset, collator, max_rows=5)[0]
+    first = attention_fidelity(teacher, wide, MATCHES, dataset, collator, max_rows=5)[0]
     of_teacher, counted = eager_attention(teacher, list(dataset)[:5], collator)
     of_student, _ = eager_attention(wide, list(dataset)[:5], collator)
     means = (of_teacher[1].mean(1, keepdim=True), of_student[0].mean(1, keepdim=True))
@@ -84,17 +88,17 @@ def test_other_numbers_of_heads_are_compared_by_their_mean(teacher, dataset, col
 
 
 def test_nothing_mapped_is_nothing_compared(teacher, student, dataset, collator):
-    assert attention_fidelity(teacher, student, LayerMap(()), dataset, collator) == []
+    assert attention_fidelity(teacher, student, [], dataset, collator) == []
 
 
 def test_no_rows_are_refused(teacher, student, dataset, collator):
     with pytest.raises(InputError, match="needs held-out rows"):
-        attention_fidelity(teacher, student, LAYER_MAP, dataset.select([]), collator)
+        attention_fidelity(teacher, student, MATCHES, dataset.select([]), collator)
 
 
 def test_the_sample_is_small_and_true(teacher, student, tokenizer, texts, collator):
     batch = tokenizer(texts[0], return_tensors="pt")
-    sample = sample_attention(teacher, student, LAYER_MAP, batch, tokenizer, max_heads=2)
+    sample = sample_attention(teacher, student, MATCHES, batch, tokenizer, max_heads=2)
     ids = tokenizer(texts[0])["input_ids"]
     assert sample.tokens == tuple(tokenizer.convert_ids_to_tokens(ids))
     assert not sample.truncated
@@ -113,9 +117,7 @@ def test_the_sample_is_small_and_true(teacher, student, tokenizer, texts, collat
 def test_sampled_heads_run_from_the_closest_to_the_furthest(teacher, student, tokenizer, texts):
     def sampled(max_heads):
         batch = tokenizer(texts[0], return_tensors="pt")
-        sample = sample_attention(
-            teacher, student, LAYER_MAP, batch, tokenizer, max_heads=max_heads
-        )
+        sample = sample_attention(teacher, student, MATCHES, batch, tokenizer, max_heads=max_heads)
         return [head.kl for head in sample.layers[0].heads]
 
     assert sampled(9) == sorted(sampled(9))
@@ -125,7 +127,7 @@ def test_sampled_heads_run_from_the_closest_to_the_furthest(teacher, student, to
 
 def test_a_long_sentence_is_cut_and_says_so(teacher, student, tokenizer):
     batch = tokenizer("good film " * 29, return_tensors="pt")
-    cut = sample_attention(teacher, student, LAYER_MAP, batch, tokenizer, max_heads=1)
+    cut = sample_attention(teacher, student, MATCHES, batch, tokenizer, max_heads=1)
     assert len(cut.tokens) == MAX_TOKENS
     assert cut.truncated
     assert math.isclose(sum(cut.layers[0].heads[0].student[0]), 1.0, abs_tol=5e-3)
@@ -134,7 +136,46 @@ def test_a_long_sentence_is_cut_and_says_so(teacher, student, tokenizer):
 def test_models_are_left_as_they_were(teacher, student, dataset, collator):
     student.train()
     before = student.config._attn_implementation
-    attention_fidelity(teacher, student, LAYER_MAP, dataset, collator, max_rows=2)
+    attention_fidelity(teacher, student, MATCHES, dataset, collator, max_rows=2)
     assert student.training
     assert student.config._attn_implementation == before
     student.eval()
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_each_stack_of_an_encoder_decoder_is_compared_on_its_own_rows(family):
+    teacher, student = (make_seq2seq(family, layers=3, seed=seed).eval() for seed in (0, 1))
+    matches = [
+        match_layers(student, teacher, stack=stack, cross=cross)
+        for stack, cross in (("encoder", False), ("decoder", False), ("decoder", True))
+    ]
+    batch = make_seq2seq_batch([7, 4], [5, 3])
+    rows = Dataset.from_dict({"row": [0, 1]})
+    found = attention_fidelity(teacher, student, matches, rows, lambda _: batch)
+    groups = ["encoder self-attention"] * 2
+    groups += ["decoder self-attention"] * 3 + ["decoder cross-attention"] * 3
+    assert [layer.group for layer in found] == groups
+    # Padding asks nothing: 7 + 4 tokens of the input, 5 + 3 of the target.
+    assert [layer.rows for layer in found] == [11, 11] + [8] * 6
+    eager = {"output_attentions": True, "use_cache": False}
+    outputs = []
+    for model in (teacher, student):
+        model.set_attn_implementation("eager")
+        outputs.append(model(**batch, **eager))
+    counted = batch["labels"] != -100
+    expected = mean_kl(*(out.cross_attentions[1].double() for out in outputs), counted)
+    torch.testing.assert_close(
+        torch.tensor(found[6].heads).double(), expected, rtol=1e-4, atol=1e-6
+    )
+    teacher.set_attn_implementation("sdpa")
+    tokens = {id_: f"t{id_}" for id_ in range(97)}
+    tokenizer = SimpleNamespace(convert_ids_to_tokens=lambda ids: [tokens[id_] for id_ in ids])
+    alone = make_seq2seq_batch([7], [5])
+    if "decoder_input_ids" not in alone:
+        alone["decoder_input_ids"] = alone["labels"].roll(1, -1)
+    sample = sample_attention(teacher, student, matches, alone, tokenizer)
+    shapes = [(len(layer.queries), len(layer.keys)) for layer in sample.layers]
+    assert shapes == [(7, 7)] * 2 + [(5, 5)] * 3 + [(5, 7)] * 3
+    for layer in sample.layers:
+        matrix = torch.tensor(layer.heads[0].teacher)
+        assert matrix.shape == (len(layer.queries), len(layer.keys))

@@ -71,7 +71,10 @@ def test_what_is_no_report_is_refused():
         (lambda plain: plain.update(extra=1), "report has an unknown extra"),
         (lambda plain: plain.update(seed="3"), r"report\.seed must be int, not str"),
         (lambda plain: plain.update(seed=True), r"report\.seed must be int, not bool"),
-        (lambda plain: plain["layer_map"].append([1]), r"layer_map\[2\] must have 2 items"),
+        (
+            lambda plain: plain["layer_map"]["encoder self-attention"].append([1]),
+            r"encoder self-attention\[2\] must have 2 items",
+        ),
         (
             lambda plain: plain["student"]["quality"]["ratio"].update(low="x"),
             r"report\.student\.quality\.ratio\.low must be a number",

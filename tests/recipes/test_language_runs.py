@@ -195,7 +195,12 @@ def test_an_encoder_decoder_summarizes_with_plain_transformers(workplace):
     data = summary_data(workplace)
     recipe = recipe_of(workplace, "summarization", str(workplace.own / "bart"), data)
     recipe["student"] = {"keep_layers": {"encoder": [0, 1], "decoder": [1]}}
-    recipe["objective"] = {"task": {}}
+    recipe["objective"] = {
+        "task": {},
+        "encoder_attention": {"weight": 0.01},
+        "decoder_attention": {"weight": 0.01},
+        "cross_attention": {"weight": 0.01, "layers": [[0, 1]]},
+    }
     recipe["training"] |= {
         "num_train_epochs": 8,
         "learning_rate": 5e-3,
@@ -207,6 +212,15 @@ def test_an_encoder_decoder_summarizes_with_plain_transformers(workplace):
     quality = report["student"]["quality"]
     assert list(quality["metrics"])[:3] == ["ROUGE-L", "ROUGE-1", "ROUGE-2"]
     assert quality["metrics"]["ROUGE-L"]["value"] > 0.9
+    assert report["layer_map"] == {
+        "encoder self-attention": [[0, 0], [1, 1]],
+        "decoder self-attention": [[0, 1]],
+        "decoder cross-attention": [[0, 1]],
+    }
+    assert [layer["group"][:7] for layer in report["sample"]["layers"]] == [
+        *["encoder"] * 2,
+        *["decoder"] * 2,
+    ]
     folder = workplace.own / "run" / "student"
     student = AutoModelForSeq2SeqLM.from_pretrained(folder)
     assert (student.config.encoder_layers, student.config.decoder_layers) == (2, 1)

@@ -46,7 +46,7 @@ training: {{num_train_epochs: 3, load_best_model_at_end: true}}
     assert dict(recipe.terms) == {
         "task": TaskTerm(),
         "logits": LogitsTerm(),
-        "attention": AttentionTerm(),
+        "attention": AttentionTerm(layers="uniform"),
     }
     assert recipe.output_dir == "runs/contract"
     assert recipe.data.train == str((workplace.shared / "train.csv").resolve())

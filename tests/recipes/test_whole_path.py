@@ -21,7 +21,7 @@ def test_run_leaves_a_complete_student_and_a_report(workplace, capsys):
     assert "accuracy" in printed
     folder = workplace.own / "run"
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert report["layer_map"] == [[0, 1], [1, 3]]
+    assert report["layer_map"] == {"encoder self-attention": [[0, 1], [1, 3]]}
     assert report["student"]["quality"]["rows"] == 32
     assert set(report["training"]["first_step"]) == {"task", "logits", "attention"}
     assert all(r["gradient_norm"] > 0 for r in report["training"]["first_step"].values())

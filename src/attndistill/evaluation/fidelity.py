@@ -1,5 +1,6 @@
 """How closely the student's attention follows the teacher's, per mapped layer and head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +12,8 @@ from transformers import PreTrainedModel
 from ..capture import AttentionRecord, capture
 from ..capture.forward import run_model
 from ..errors import InputError
-from ..matching import LayerMap
+from ..matching import GroupMatch, LayerGroup
+from ..objectives.rows import query_rows
 from ..ops import LossSum, Relation, attention_divergence
 from .predict import Collator, batches, inference
 
@@ -30,6 +32,7 @@ class LayerFidelity:
     Rows are the queries that are not padding.
 
     Attributes:
+        group: of the student's layers, such as "decoder cross-attention".
         student_layer: 0-based.
         teacher_layer: 0-based.
         pairing: head h against head h; or, where the models have different numbers of heads, the
@@ -40,6 +43,7 @@ class LayerFidelity:
         rows: query rows per head.
     """
 
+    group: str
     student_layer: int
     teacher_layer: int
     pairing: HeadPairing
@@ -60,8 +64,9 @@ class LayerFidelity:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordPair:
-    """The attention records of a mapped layer on one batch."""
+    """The attention records of a mapped layer on one batch, and of whose tokens they are."""
 
+    match: GroupMatch
     student: AttentionRecord
     teacher: AttentionRecord
 
@@ -106,7 +111,7 @@ class RecordPair:
 def attention_fidelity(
     teacher: PreTrainedModel,
     student: PreTrainedModel,
-    layer_map: LayerMap,
+    matches: Sequence[GroupMatch],
     dataset: Any,
     collator: Collator,
     *,
@@ -118,21 +123,21 @@ def attention_fidelity(
     Args:
         teacher: its flags and attention implementation are left as they are.
         student: likewise, on the teacher's device.
-        layer_map: the pairs compared.
+        matches: the groups of layers compared, and their pairs.
         dataset: encoded rows that both models take.
         collator: makes a batch of a list of rows.
         max_rows: the first this many rows are used.
         batch_size: rows per forward.
 
     Returns:
-        One entry per pair, in the map's order.
+        One entry per pair, in the order of the matches and their maps.
 
     Raises:
         InputError: the data set is empty, or an architecture or layer cannot be captured.
     """
     if len(dataset) == 0:
         raise InputError("attention fidelity needs held-out rows, but the data set is empty")
-    if not layer_map.pairs:
+    if not matches:
         return []
     totals: list[tuple[LossSum, LossSum]] = []
     for batch in batches(
@@ -141,13 +146,16 @@ def attention_fidelity(
         device=student.device,
         batch_size=batch_size,
     ):
-        mask = batch.get("attention_mask")
-        rows = None if mask is None else mask.bool()
-        pairs = paired_records(teacher, student, layer_map, batch)
-        parts = [(pair.divergence(rows), pair.uniform_divergence(rows)) for pair in pairs]
+        pairs = paired_records(teacher, student, matches, batch)
+        counted = [query_rows(batch, pair.match.queries) for pair in pairs]
+        parts = [
+            (pair.divergence(rows), pair.uniform_divergence(rows))
+            for pair, rows in zip(pairs, counted, strict=True)
+        ]
         totals = _add(totals, parts) if totals else parts
     return [
         LayerFidelity(
+            group=str(pair.match.student),
             student_layer=pair.student.layer,
             teacher_layer=pair.teacher.layer,
             pairing=pair.pairing,
@@ -162,26 +170,37 @@ def attention_fidelity(
 def paired_records(
     teacher: PreTrainedModel,
     student: PreTrainedModel,
-    layer_map: LayerMap,
+    matches: Sequence[GroupMatch],
     batch: dict[str, Tensor],
 ) -> list[RecordPair]:
-    """Run both models on a batch and pair the records of the mapped layers, in the map's order.
-
-    Each model has one stack of self-attention, as `depth` has checked for the layer map.
-    """
-    with (
-        inference(teacher, student),
-        capture(teacher, layer_map.teacher_layers) as teacher_records,
-        capture(student, layer_map.student_layers) as student_records,
-    ):
-        for model in (teacher, student):
-            run_model(model, batch)
-        of_teacher = {record.layer: record for record in teacher_records}
-        of_student = {record.layer: record for record in student_records}
+    """Run both models on a batch and pair the records of the mapped layers, in their order."""
+    teaching = [(match.teacher, match.layer_map.teacher_layers) for match in matches]
+    learning = [(match.student, match.layer_map.student_layers) for match in matches]
+    of_teacher = _records(teacher, teaching, batch)
+    of_student = _records(student, learning, batch)
     return [
-        RecordPair(student=of_student[student_layer], teacher=of_teacher[teacher_layer])
-        for student_layer, teacher_layer in layer_map.pairs
+        RecordPair(
+            match=match,
+            student=of_student[match.student, student_layer],
+            teacher=of_teacher[match.teacher, teacher_layer],
+        )
+        for match in matches
+        for student_layer, teacher_layer in match.layer_map.pairs
     ]
+
+
+def _records(
+    model: PreTrainedModel,
+    groups: Sequence[tuple[LayerGroup, list[int]]],
+    batch: dict[str, Tensor],
+) -> dict[tuple[LayerGroup, int], AttentionRecord]:
+    wanted: dict[tuple[str, str], set[int]] = {}
+    for group, layers in groups:
+        wanted.setdefault(group, set()).update(layers)
+    selected = {group: sorted(layers) for group, layers in wanted.items()}
+    with inference(model), capture(model, selected) as records:
+        run_model(model, batch)
+        return {(LayerGroup(r.stack, r.kind), r.layer): r for r in records}
 
 
 def _add(

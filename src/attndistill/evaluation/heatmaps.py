@@ -8,6 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 from ..errors import readable
+from .rows import pair_name
 from .sample import HeadSample, LayerSample, Matrix, SampleAttention
 from .svg import MUTED, inline_svg, page_style
 from .wording import nats
@@ -26,27 +27,25 @@ TEACHER_SHADE, STUDENT_SHADE = "#c47a12", "#2f80e4"
 class LayerHeatmaps:
     """The pictures of one mapped layer, each with its caption."""
 
-    student_layer: int
-    teacher_layer: int
+    name: str
     pictures: tuple[tuple[Markup, str], ...]
 
 
 def heatmaps(sample: SampleAttention) -> list[LayerHeatmaps]:
     """One picture per sampled head: queries down, keys across, more attention in more colour."""
-    tokens = [_label(token) for token in sample.tokens]
+    several = len({layer.group for layer in sample.layers}) > 1
     with page_style():
         return [
             LayerHeatmaps(
-                student_layer=layer.student_layer,
-                teacher_layer=layer.teacher_layer,
-                pictures=tuple(_head_picture(tokens, layer, head) for head in layer.heads),
+                name=pair_name(layer, several=several),
+                pictures=tuple(_head_picture(layer, head) for head in layer.heads),
             )
             for layer in sample.layers
         ]
 
 
-def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tuple[Markup, str]:
-    figure = Figure((WIDTH, MARGIN + ROW_HEIGHT * max(8, len(tokens))))
+def _head_picture(layer: LayerSample, head: HeadSample) -> tuple[Markup, str]:
+    figure = Figure((WIDTH, MARGIN + ROW_HEIGHT * max(8, len(layer.queries))))
     sides = figure.subplots(1, 2, sharey=True)
     # One scale for both: the same shade is the same probability.
     largest = max(max(map(max, matrix)) for matrix in (head.teacher, head.student))
@@ -55,7 +54,7 @@ def _head_picture(tokens: list[str], layer: LayerSample, head: HeadSample) -> tu
         (sides[1], head.student, STUDENT_SHADE, f"student layer {layer.student_layer}"),
     ):
         _heatmap(axes, matrix, colour, largest)
-        _token_axes(axes, tokens)
+        _token_axes(axes, layer)
         axes.set_title(title)
     name = "Mean of all heads" if head.head is None else f"Head {head.head}"
     caption = (
@@ -72,11 +71,11 @@ def _heatmap(axes: Axes, matrix: Matrix, colour: str, largest: float) -> None:
     axes.imshow(matrix, cmap=shades, norm=scale, interpolation="none", aspect="auto")
 
 
-def _token_axes(axes: Axes, tokens: list[str]) -> None:
-    font_size = max(4.5, min(7.0, 200 / len(tokens)))
-    positions = range(len(tokens))
-    axes.set_xticks(positions, tokens, rotation=90, fontsize=font_size, color=MUTED)
-    axes.set_yticks(positions, tokens, fontsize=font_size, color=MUTED)
+def _token_axes(axes: Axes, layer: LayerSample) -> None:
+    keys, queries = ([_label(token) for token in side] for side in (layer.keys, layer.queries))
+    font_size = max(4.5, min(7.0, 200 / max(len(keys), len(queries))))
+    axes.set_xticks(range(len(keys)), keys, rotation=90, fontsize=font_size, color=MUTED)
+    axes.set_yticks(range(len(queries)), queries, fontsize=font_size, color=MUTED)
     axes.grid(visible=False)
 
 

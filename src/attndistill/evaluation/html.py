@@ -18,6 +18,7 @@ from .rows import (
     arm_rows,
     cost_rows,
     fidelity_rows,
+    layer_maps,
     quality_rows,
 )
 from .wording import duration, percent, short_path
@@ -49,6 +50,7 @@ def _context(report: RunReport) -> dict[str, Any]:
         "arm_rows": arm_rows(report),
         "metric_name": quality.deciding,
         "arm_claims": [arm_claim(found, quality) for found in report.comparison.differences],
+        "layer_maps": layer_maps(report),
         "caveats": comparison_caveats(report.comparison),
         "quality_rows": quality_rows(report),
         "cost_rows": cost_rows(report),

@@ -10,6 +10,7 @@ from ..errors import readable
 from .intervals import Interval
 from .quality import Quality
 from .report import RunReport
+from .rows import pair_name
 from .scores import Unit
 from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style
 from .wording import figures
@@ -20,6 +21,8 @@ NOT_CURVES = ("epoch", "step", "total_flos", "grad_norm", "learning_rate", "num_
 NOT_CURVES_ENDS = ("_runtime", "_per_second")
 CURVES_PER_ROW = 3
 LONGEST_NAME = 34
+# More names than this stand on end.
+FEW_LAYERS = 4
 MARKERS = "osD^vP*X"
 
 
@@ -101,10 +104,9 @@ def fidelity_plot(report: RunReport) -> Markup | None:
                 ends = [column + offset - 0.14, column + offset + 0.14]
                 name = label if column == 0 else None
                 axes.plot(ends, [mean, mean], color=colour, linewidth=2, label=name)
-        axes.set_xticks(
-            range(len(report.fidelity)),
-            [f"student {f.student_layer} ← teacher {f.teacher_layer}" for f in report.fidelity],
-        )
+        several = len({layer.group for layer in report.fidelity}) > 1
+        names = [pair_name(layer, several=several) for layer in report.fidelity]
+        axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > FEW_LAYERS else 0)
         axes.set_xlim(-0.6, len(report.fidelity) - 0.4)
         axes.set_ylim(bottom=0)
         axes.grid(axis="x", visible=False)

@@ -97,7 +97,8 @@ class RunReport:
         seed: of the run.
         recipe: as resolved.
         trust_remote_code: whether code that came with a model was allowed to run.
-        layer_map: pairs (student layer, teacher layer), 0-based.
+        layer_map: by group of layers, the pairs (student layer, teacher layer) whose attention is
+            compared, 0-based.
         data: splits.
         teacher: the model learned from.
         student: the model made; its quality is against the teacher on the same rows.
@@ -115,7 +116,7 @@ class RunReport:
     seed: int
     recipe: dict[str, Any]
     trust_remote_code: bool
-    layer_map: tuple[tuple[int, int], ...]
+    layer_map: dict[str, tuple[tuple[int, int], ...]]
     data: DataSection
     teacher: ModelSection
     student: ModelSection

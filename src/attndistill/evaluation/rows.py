@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from .cost import Cost
+from .fidelity import LayerFidelity
 from .latency import Latency
 from .quality import Metric, Quality
 from .report import RunReport
+from .sample import LayerSample
 from .scores import Unit
 from .wording import (
     against,
@@ -101,9 +103,10 @@ def cost_rows(report: RunReport) -> list[Row]:
 
 def fidelity_rows(report: RunReport) -> list[tuple[str, ...]]:
     """Per mapped layer: name, mean KL, closest and furthest head, even spread, rows per head."""
+    several = len({layer.group for layer in report.fidelity}) > 1
     return [
         (
-            f"student {layer.student_layer} ← teacher {layer.teacher_layer}",
+            pair_name(layer, several=several),
             nats(layer.mean),
             nats(min(layer.heads)),
             nats(max(layer.heads)),
@@ -112,6 +115,21 @@ def fidelity_rows(report: RunReport) -> list[tuple[str, ...]]:
         )
         for layer in report.fidelity
     ]
+
+
+def layer_maps(report: RunReport) -> str:
+    """Which layers were compared: "encoder self-attention 0 ← 1, 1 ← 3; …"."""
+    maps = [
+        f"{group} " + ", ".join(f"{student} ← {teacher}" for student, teacher in pairs)
+        for group, pairs in report.layer_map.items()
+    ]
+    return "; ".join(maps)
+
+
+def pair_name(pair: LayerFidelity | LayerSample, *, several: bool) -> str:
+    """Two layers: "student 0 ← teacher 1", with their group where there are several."""
+    name = f"student {pair.student_layer} ← teacher {pair.teacher_layer}"
+    return f"{pair.group}, {name}" if several else name
 
 
 def arm_rows(report: RunReport) -> list[tuple[str, ...]]:

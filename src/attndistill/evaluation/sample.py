@@ -1,6 +1,6 @@
 """The attention of both models on one real sentence, for pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..matching import LayerMap
+from ..matching import GroupMatch, Queries
 from .fidelity import HeadPairing, RecordPair, paired_records
 
 MAX_TOKENS = 48
@@ -35,10 +35,21 @@ class HeadSample:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSample:
-    """A mapped layer's sampled heads, from the closest copy to the furthest."""
+    """A mapped layer's sampled heads, from the closest copy to the furthest.
 
+    Attributes:
+        group: of the student's layers, such as "decoder cross-attention".
+        student_layer, teacher_layer: 0-based.
+        queries: the tokens that attend.
+        keys: the tokens attended to.
+        heads: a few of them.
+    """
+
+    group: str
     student_layer: int
     teacher_layer: int
+    queries: tuple[str, ...]
+    keys: tuple[str, ...]
     heads: tuple[HeadSample, ...]
 
 
@@ -47,7 +58,7 @@ class SampleAttention:
     """Attention on one sentence.
 
     Attributes:
-        tokens: as the tokenizer writes them, special tokens included.
+        tokens: of the input, as the tokenizer writes them, special tokens included.
         truncated: whether the sentence had more than fit.
         layers: one per pair of the layer map.
     """
@@ -60,7 +71,7 @@ class SampleAttention:
 def sample_attention(
     teacher: PreTrainedModel,
     student: PreTrainedModel,
-    layer_map: LayerMap,
+    matches: Sequence[GroupMatch],
     batch: Mapping[str, Tensor],
     tokenizer: Any,
     *,
@@ -74,7 +85,7 @@ def sample_attention(
     Args:
         teacher: model on the student's device.
         student: model.
-        layer_map: the pairs sampled.
+        matches: the groups of layers sampled, and their pairs.
         batch: of the one sentence; cut to MAX_TOKENS.
         tokenizer: of both models.
         max_heads: heads kept per layer.
@@ -83,25 +94,40 @@ def sample_attention(
     batch = {
         name: tensor[:, :MAX_TOKENS].to(student.device)
         for name, tensor in batch.items()
-        if tensor.dim() == 2 and tensor.shape[1] == length
+        if tensor.dim() == 2  # labels of a whole text have no places
+    }
+    tokens = {
+        queries: _tokens(batch, name, tokenizer)
+        for queries, name in ((Queries.INPUT, "input_ids"), (Queries.TARGET, "decoder_input_ids"))
     }
     return SampleAttention(
-        tokens=tuple(tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())),
+        tokens=tokens[Queries.INPUT],
         truncated=length > MAX_TOKENS,
         layers=tuple(
-            _layer_sample(pair, max_heads)
-            for pair in paired_records(teacher, student, layer_map, batch)
+            _layer_sample(pair, tokens, max_heads)
+            for pair in paired_records(teacher, student, matches, batch)
         ),
     )
 
 
-def _layer_sample(pair: RecordPair, max_heads: int) -> LayerSample:
+def _tokens(batch: Mapping[str, Tensor], name: str, tokenizer: Any) -> tuple[str, ...]:
+    ids = batch[name][0].tolist() if name in batch else []
+    return tuple(tokenizer.convert_ids_to_tokens(ids))
+
+
+def _layer_sample(
+    pair: RecordPair, tokens: Mapping[Queries, tuple[str, ...]], max_heads: int
+) -> LayerSample:
     gaps = pair.divergence(None).mean()
     by_gap = gaps.argsort(stable=True).tolist()
     kept = min(max_heads, len(by_gap))
     chosen = [by_gap[round(i * (len(by_gap) - 1) / max(1, kept - 1))] for i in range(kept)]
     student, teacher = pair.probs()
+    match = pair.match
     return LayerSample(
+        group=str(match.student),
+        queries=tokens[match.queries],
+        keys=tokens[Queries.INPUT if match.student.kind == "cross" else match.queries],
         student_layer=pair.student.layer,
         teacher_layer=pair.teacher.layer,
         heads=tuple(

@@ -16,6 +16,7 @@ from .rows import (
     arm_rows,
     cost_rows,
     fidelity_rows,
+    layer_maps,
     metric_text,
     quality_rows,
     ratio_text,
@@ -95,7 +96,7 @@ def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
             f"{quality.deciding} {metric_text(quality.decisive)}",
             ratio_text(quality),
             count(cost.parameters.total) if cost else "",
-            ", ".join(f"{student}←{teacher}" for student, teacher in report.layer_map),
+            layer_maps(report),
         ]
         table.add_row(*map(Text, cells))
     console.print(table)

@@ -12,7 +12,7 @@ from .console import say
 from .output import check_output
 from .plan import plan_lines
 from .preparation import prepare
-from .prepared import dry_step, layer_map, new_student
+from .prepared import dry_step, matches, new_student
 from .schema import Recipe
 
 
@@ -28,8 +28,8 @@ def doctor(recipe: Recipe) -> None:
     for note in prepared.notes():
         say(note)
     student = new_student(recipe, prepared)
-    pairs = layer_map(recipe, student, prepared.teacher)
-    for line in plan_lines(recipe, prepared.teacher, student, pairs):
+    found = matches(recipe, student, prepared.teacher)
+    for line in plan_lines(recipe, prepared.teacher, student, found):
         say(line)
     if recipe.teacher.train is not None:
         say("The teacher is shown before its fine-tuning, which a run does first.")

@@ -21,11 +21,11 @@ from ..evaluation import (
     quality_of,
     sample_attention,
 )
-from ..matching import LayerMap
+from ..matching import GroupMatch
 from ..training import DistillationTrainer
 from .output import STUDENT
 from .plan import architecture
-from .prepared import Prepared, layer_map
+from .prepared import Prepared, measured
 from .schema import Recipe
 
 SAMPLE_TOKENS = 14
@@ -66,7 +66,7 @@ def measure(
     of_teacher = prepared.teacher_assessed
     assessed = task.assess(student, data, teacher=of_teacher, description="Student on test")
     cost = _costs(recipe, prepared, student) if details else {}
-    pairs = layer_map(recipe, student, teacher)
+    groups = measured(recipe, student, teacher)
     report = RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=detect_environment(student.device),
@@ -74,7 +74,7 @@ def measure(
         seed=recipe.seed,
         recipe=recipe.to_dict(),
         trust_remote_code=recipe.trust_remote_code,
-        layer_map=pairs.pairs,
+        layer_map={str(group.student): group.layer_map.pairs for group in groups},
         data=_data_section(recipe, prepared),
         teacher=ModelSection(
             name=recipe.teacher.model,
@@ -94,8 +94,8 @@ def measure(
             history=tuple(trainer.state.log_history),
             first_step=dict(trainer.term_readings or {}),
         ),
-        fidelity=tuple(attention_fidelity(teacher, student, pairs, data.test.rows, data.collator)),
-        sample=_sample(prepared, student, pairs) if details else None,
+        fidelity=tuple(attention_fidelity(teacher, student, groups, data.test.rows, data.collator)),
+        sample=_sample(prepared, student, groups) if details else None,
         notes=(*prepared.remarks(), *notes),
     )
     return Distilled(report=report, assessed=assessed)
@@ -131,7 +131,7 @@ def _data_section(recipe: Recipe, prepared: Prepared) -> DataSection:
 
 
 def _sample(
-    prepared: Prepared, student: PreTrainedModel, pairs: LayerMap
+    prepared: Prepared, student: PreTrainedModel, groups: list[GroupMatch]
 ) -> SampleAttention | None:
     """Both models' attention on the first test text of a length that tells and can be read."""
     rows, tokenizer = prepared.data.test.rows, prepared.data.processor
@@ -139,4 +139,4 @@ def _sample(
         return None
     distances = [abs(len(ids) - SAMPLE_TOKENS) for ids in rows["input_ids"]]
     batch = prepared.data.collator([rows[distances.index(min(distances))]])
-    return sample_attention(prepared.teacher, student, pairs, batch, tokenizer)
+    return sample_attention(prepared.teacher, student, groups, batch, tokenizer)

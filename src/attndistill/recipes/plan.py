@@ -7,13 +7,16 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from ..capture import attention_layers
-from ..matching import LayerMap
+from ..matching import GroupMatch
 from .schema import Recipe
 from .student import FreshStudent, KeptLayers, StudentModel
 
 
 def plan_lines(
-    recipe: Recipe, teacher: PreTrainedModel, student: PreTrainedModel, layer_map: LayerMap
+    recipe: Recipe,
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    matches: Mapping[str, GroupMatch],
 ) -> Iterator[str]:
     """Where teacher and student come from, the objective, and which layer teaches which."""
     yield f"Teacher: {recipe.teacher.model}: {architecture(teacher)}"
@@ -23,9 +26,9 @@ def plan_lines(
         yield f"Trained: adapters ({_settings(asdict(lora))}) and the head, merged at the end"
     terms = recipe.to_dict()["objective"]
     yield "Objective: " + "; ".join(f"{name} ({_settings(term)})" for name, term in terms.items())
-    if recipe.objective.needs_attention:
-        yield "Layers (student from teacher, numbered from 0):"
-        yield from (f"  {student} from {teacher}" for student, teacher in layer_map.pairs)
+    for name, match in matches.items():
+        yield f"Layers of {name} ({match.student}; student from teacher, numbered from 0):"
+        yield from (f"  {ours} from {theirs}" for ours, theirs in match.layer_map.pairs)
 
 
 def architecture(model: PreTrainedModel) -> str:

@@ -12,7 +12,7 @@ from ..tasks import Task
 from .data import encode, load_examples
 from .models import load_config, load_model, load_processor
 from .output import teacher_cache
-from .prepared import Prepared, dry_step, layer_map, new_student
+from .prepared import Prepared, dry_step, matches, new_student
 from .schema import Recipe
 from .teachers import fine_tuned
 from .tokenizers import check_vocabulary
@@ -72,7 +72,7 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     student = new_student(recipe, prepared)
     check_vocabulary(prepared.data.processor, student, "student")
     _check_length(prepared.task, student)
-    layer_map(recipe, student, prepared.teacher)
+    matches(recipe, student, prepared.teacher)
     try:
         dry_step(recipe, prepared, student, prepared.longest_batch())
     except (InputError, ObjectiveError, torch.OutOfMemoryError):

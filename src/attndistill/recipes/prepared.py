@@ -13,10 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 from transformers.trainer_utils import has_length
 
-from ..capture import attention_layers, depth
+from ..capture import attention_layers
 from ..errors import InputError
 from ..evaluation import Assessment
-from ..matching import LayerMap, resolve_layer_map
+from ..matching import GroupMatch, match_layers
 from ..objectives import TermReading
 from ..tasks import Data, Task
 from ..training import DistillationTrainer
@@ -102,20 +102,38 @@ def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
     return make_student(recipe, prepared.teacher, prepared.data.processor, prepared.data.labels)
 
 
-def layer_map(recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel) -> LayerMap:
-    """The recipe's layer map for these models.
+def matches(
+    recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel
+) -> dict[str, GroupMatch]:
+    """Which layers the terms on attention pair in these models, by the term's name.
 
     Raises:
-        InputError: it does not fit them, or their attention cannot be captured.
+        InputError: a term does not fit them, or their attention cannot be captured.
     """
-    several = len({(each.stack, each.kind) for each in attention_layers(teacher)}) > 1
-    if several and not recipe.objective.needs_attention:
-        return LayerMap(())
-    depths = depth(student), depth(teacher)
-    try:
-        return resolve_layer_map(recipe.layer_map, *depths)
-    except InputError as error:
-        raise InputError(f"objective.attention.layers: {error}") from error
+    found = {}
+    for name, term in recipe.objective.layerwise_terms.items():
+        try:
+            found[name] = term.fitted(student, teacher, "uniform").match
+        except InputError as error:
+            raise InputError(f"objective.{name}: {error}") from error
+    return found
+
+
+def measured(
+    recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel
+) -> list[GroupMatch]:
+    """The layers whose attention the report compares: those of the terms, each once.
+
+    Without such a term all groups of layers that both models have, paired uniformly.
+    """
+    of_terms = list(dict.fromkeys(matches(recipe, student, teacher).values()))
+    if of_terms:
+        return of_terms
+    groups = {(layer.stack, layer.kind) for layer in attention_layers(student)}
+    shared = sorted(groups & {(layer.stack, layer.kind) for layer in attention_layers(teacher)})
+    return [
+        match_layers(student, teacher, stack=stack, cross=kind == "cross") for stack, kind in shared
+    ]
 
 
 def make_trainer(
@@ -129,7 +147,6 @@ def make_trainer(
         prepared.teacher,
         training_arguments(settings, output_dir=str(checkpoints)),
         objective=recipe.objective,
-        layer_map=recipe.layer_map,
         data_collator=data.collator,
         train_dataset=data.train.rows,
         eval_dataset=data.validation.rows,

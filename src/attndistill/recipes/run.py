@@ -13,7 +13,7 @@ from .measure import Distilled, measure
 from .output import CHECKPOINTS, STUDENT, claim_output, is_finished, record_recipe
 from .plan import plan_lines
 from .preparation import prepare
-from .prepared import Prepared, layer_map, make_trainer, new_student
+from .prepared import Prepared, make_trainer, matches, new_student
 from .schema import Recipe
 
 
@@ -55,8 +55,8 @@ def distil(
     """
     folder = Path(recipe.output_dir)
     student = new_student(recipe, prepared)
-    pairs = layer_map(recipe, student, prepared.teacher)
-    for line in plan_lines(recipe, prepared.teacher, student, pairs):
+    found = matches(recipe, student, prepared.teacher)
+    for line in plan_lines(recipe, prepared.teacher, student, found):
         say(line)
     trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
     resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."

@@ -10,12 +10,11 @@ import yaml
 
 from ..errors import InputError
 from ..evaluation import Assessment, Collator
-from ..matching import LayerMapSpec
-from ..matching.layers import LayerStrategy
-from ..objectives import AttentionTerm, Objective, TaskTerm, Term
+from ..objectives import Objective, Term
 from ..tasks import Task, task_class
 from .arguments import MOST_SEEDS, read_teacher_training, read_training
-from .checking import as_mapping, join, read_settings, refuse_unknown, settings_of
+from .checking import as_mapping, read_settings, refuse_unknown, settings_of
+from .objective import default_objective, read_objective
 from .paths import locate_data, locate_model
 from .student import StudentConfig, StudentModel, read_student
 from .yaml_file import apply_settings, read_yaml
@@ -32,9 +31,6 @@ class TeacherConfig:
 
     model: str
     train: Mapping[str, Any] | None = None
-
-
-TERMS = ("task", "logits", "attention")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +66,6 @@ class Recipe:
         student: the model that learns.
         data: where the examples are.
         terms: the objective's terms by name.
-        layer_map: which teacher layer teaches which student layer.
         training: the student's `DistillationArguments`, by their own names.
         output_dir: the run's folder.
         seed: of the student's weights, the order of the data and dropout.
@@ -82,7 +77,6 @@ class Recipe:
     student: StudentConfig
     data: DataConfig
     terms: Mapping[str, Term]
-    layer_map: LayerMapSpec
     training: Mapping[str, Any]
     output_dir: str
     seed: int
@@ -100,8 +94,6 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The resolved recipe as plain data: it reads back as the same recipe."""
         terms = {name: asdict(term) for name, term in self.terms.items()}  # type: ignore[call-overload]
-        if "attention" in terms:
-            terms["attention"]["layers"] = self.layer_map
         plain = {
             "task": self.task.name,
             "teacher": {key: value for key, value in asdict(self.teacher).items() if value},
@@ -167,7 +159,7 @@ def read_recipe(
     teacher = read_settings(TeacherConfig, raw["teacher"], "teacher")
     task, data = _read_data(raw["task"], raw["data"])
     task = replace(task, metric=metric, collate=collate)
-    terms, layer_map = _read_objective(raw.get("objective", _default_objective(task)), task)
+    terms = read_objective(raw.get("objective", default_objective(task)), task)
     if data.streaming and not task.streams:
         raise InputError(
             "data.streaming is for text without labels (causal-lm, feature-extraction, or "
@@ -193,7 +185,6 @@ def read_recipe(
         student=student,
         data=_located(data, folder),
         terms=terms,
-        layer_map=layer_map,
         training=training,
         output_dir=rest.output_dir,
         seed=rest.seed,
@@ -228,57 +219,6 @@ def _read_data(name: Any, raw: Any) -> tuple[Task, DataConfig]:
 def _task_settings(task: Task) -> dict[str, Any]:
     values = {field.name: getattr(task, field.name) for field in settings_of(type(task))}
     return {n: asdict(v) if is_dataclass(v) else v for n, v in values.items()}  # type: ignore[arg-type]
-
-
-def _default_objective(task: Task) -> dict[str, Any]:
-    return {name: {} for name in TERMS if _refusal(name, task) is None}
-
-
-def _refusal(term: str, task: Task) -> str | None:
-    """Why a task has no such term, if so."""
-    if term == "task" and not task.labelled:
-        return "needs labels, but the data has none"
-    if term == "logits" and task.logits_term is None:
-        return f"compares logits, but models for {task.name} have none"
-    return None
-
-
-def _read_objective(raw: Any, task: Task) -> tuple[dict[str, Term], LayerMapSpec]:
-    """The one place where a term's name becomes a term."""
-    settings = as_mapping(raw, "objective")
-    refuse_unknown(settings, TERMS, "objective")
-    terms: dict[str, Term] = {}
-    layer_map: LayerMapSpec = "uniform"
-    for name in TERMS:
-        if name not in settings:
-            continue
-        path = join("objective", name)
-        if refusal := _refusal(name, task):
-            raise InputError(f"{path} {refusal}: remove the line")
-        if settings[name] is None:
-            raise InputError(f"{path} is empty: write {{}} for its defaults, or remove the line")
-        term = as_mapping(settings[name], path)
-        match name:
-            case "task":
-                terms[name] = read_settings(TaskTerm, term, path)
-            case "logits":
-                assert task.logits_term is not None, "refused above"
-                terms[name] = read_settings(task.logits_term, term, path)
-            case "attention":
-                layer_map = _read_layers(term.pop("layers", layer_map), f"{path}.layers")
-                terms[name] = read_settings(AttentionTerm, term, path)
-    Objective(terms)
-    return terms, layer_map
-
-
-def _read_layers(raw: Any, path: str) -> LayerMapSpec:
-    """Check the kind only: the numbers of layers are known with the models."""
-    if isinstance(raw, str | Sequence | Mapping):
-        return raw
-    raise InputError(
-        f"{path} must be {', '.join(LayerStrategy)} or pairs [[student layer, teacher layer], …], "
-        f"not {raw!r}"
-    )
 
 
 def _located(data: DataConfig, folder: Path) -> DataConfig:

@@ -52,6 +52,8 @@ class Summarization(Task):
     """
 
     name: ClassVar[str] = "summarization"
+    # Which attention is to be taught, an encoder–decoder's recipe must say.
+    default_terms: ClassVar[tuple[str, ...]] = ("task", "logits")
 
     columns: SummaryColumns = SummaryColumns()
     max_length: int = 512

@@ -78,6 +78,8 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    # Those of a recipe that names none, as far as the data has labels and the models have logits.
+    default_terms: ClassVar[tuple[str, ...]] = ("task", "logits", "attention")
     processor_class: ClassVar[Any] = AutoTokenizer
     # Whether the head belongs to the data, so that a checkpoint may lack it.
     has_own_head: ClassVar[bool] = False

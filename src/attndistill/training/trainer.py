@@ -135,8 +135,10 @@ class DistillationTrainer(Trainer):
             means = self.objective.means(step, counts)
             self._eval_tally.add(means, counts)
         loss = self.objective.weighted_sum(means)
-        # Logits only: Trainer would gather every other tensor of the output over the whole set.
-        return (loss, {"loss": loss, "logits": step.student.logits}) if return_outputs else loss
+        # Logits only: Trainer would gather every other tensor of the output over the whole set. A
+        # model without a head has none.
+        logits = getattr(step.student, "logits", None)
+        return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
 
     def prediction_step(
         self,
