@@ -1,49 +1,92 @@
 """Logits distillation (Hinton et al. 2015)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..capture.outputs import Item, predicted_item
 from ..errors import InputError
-from .step import Step, check_positive
+from ..matching import LayerMapSpec
+from .rows import count_items
+from .step import Step, check_item, check_positive, check_same_shape
+from .tokens import is_tokenwise, token_total
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogitsTerm:
-    """T² · KL(softmax(teacher/T) ‖ softmax(student/T)) per example, in nats.
+    """T² · KL(softmax(teacher/T) ‖ softmax(student/T)) per example or predicted token, in nats.
 
-    T² keeps the gradient's size independent of T (Hinton, Vinyals & Dean 2015, section 2.1).
+    T² keeps the gradient's size independent of T (Hinton, Vinyals & Dean 2015, section 2.1). Tokens
+    count where the label is not −100 or, without labels, where they are not padding. Of a language
+    model no logits of all tokens are held, see `objectives.tokens`.
 
     Attributes:
         weight: its factor in the objective.
         temperature: T, above 0; higher shows more of the teacher's ranking of wrong classes.
+        item: what a row of logits predicts, see `predicted_item`; None: as the models' class says.
     """
 
     weight: float = 1.0
     temperature: float = 2.0
+    item: str | None = None
     needs_teacher = True
 
     def __post_init__(self) -> None:
         check_positive("the logits term's weight", self.weight)
         check_positive("the logits term's temperature", self.temperature)
+        check_item(self.item)
+
+    def fitted(
+        self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec
+    ) -> Self:
+        """The term with its item, for models that predict the same.
+
+        Raises:
+            InputError: they predict different things, or words of different vocabularies.
+        """
+        assert teacher is not None, "terms that need a teacher are fitted to one"
+        item, other = predicted_item(student), predicted_item(teacher)
+        if self.item is None and item is not other:
+            raise InputError(
+                f"the student, {type(student).__name__}, predicts one {item} at a time, the "
+                f"teacher, {type(teacher).__name__}, one {other}; use models for the same task"
+            )
+        if item in (Item.NEXT_TOKEN, Item.TARGET_TOKEN):
+            _check_vocabularies(student, teacher)
+        return replace(self, item=self.item or item)
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Examples in the batch."""
-        first = next(iter(batch.values()))
-        return torch.tensor(first.shape[0], device=first.device)
+        """Examples or counted tokens in the batch."""
+        return count_items(batch, self.item)
 
     def total(self, step: Step) -> Tensor:
-        """Σ over the batch's examples of T² · KL(teacher ‖ student)."""
+        """Σ over them of T² · KL(teacher ‖ student)."""
+        if is_tokenwise(self):
+            return token_total(step, self)
         student, teacher = step.student.logits, step.teacher.logits
-        if student.shape != teacher.shape:
-            raise InputError(
-                f"logits differ in shape: student {list(student.shape)}, teacher "
-                f"{list(teacher.shape)}; both need the same labels"
-            )
-        log_p_student = F.log_softmax(student.float() / self.temperature, dim=-1)
-        log_p_teacher = F.log_softmax(teacher.float() / self.temperature, dim=-1)
-        kl = F.kl_div(log_p_student, log_p_teacher, reduction="sum", log_target=True)
-        return self.temperature**2 * kl
+        check_same_shape(student, teacher)
+        return self.row_losses(student.float(), teacher.float(), None).sum()
+
+    def row_losses(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
+        """T² · KL(teacher ‖ student) of each row of logits."""
+        assert teacher is not None, "the term needs a teacher"
+        log_p_student = F.log_softmax(student / self.temperature, dim=-1)
+        log_p_teacher = F.log_softmax(teacher / self.temperature, dim=-1)
+        kl = F.kl_div(log_p_student, log_p_teacher, reduction="none", log_target=True)
+        return self.temperature**2 * kl.sum(-1)
+
+
+def _check_vocabularies(student: nn.Module, teacher: nn.Module) -> None:
+    sizes = [
+        model.config.get_text_config(decoder=True).vocab_size  # type: ignore[operator, union-attr]
+        for model in (student, teacher)
+    ]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"vocabularies differ: the student has {sizes[0]} tokens, the teacher {sizes[1]}; "
+            "their probabilities of a next token cannot be compared: use models that share a "
+            "tokenizer, or leave this term out (attention can still be distilled)"
+        )

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from .layerwise import LayerwiseTerm
 from .step import ModelDependent, Step, Term, check_positive
+from .tokens import TokenTerm, is_tokenwise, token_totals
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,24 @@ class Objective:
         return any(term.needs_values for term in self.layerwise_terms.values())
 
     @property
+    def reads_student_output(self) -> bool:
+        """Whether any term reads the student's own loss or all its logits."""
+        return any(not self._reads_chunks(term) for term in self.terms.values())
+
+    @property
+    def reads_teacher_output(self) -> bool:
+        """Whether any term reads all the teacher's logits."""
+        terms = [term for term in self.terms.values() if term.needs_teacher]
+        return any(not self._reads_chunks(term) for term in terms)
+
+    @property
+    def reads_teacher_logits(self) -> bool:
+        """Whether any term compares logits, all at once or not."""
+        return self.reads_teacher_output or any(
+            term.needs_teacher for term in self._tokenwise_terms.values()
+        )
+
+    @property
     def student_layers(self) -> dict[tuple[str, str], list[int]]:
         """The student's attention layers that learn, by group; of a fitted objective."""
         matches = [term.match for term in self.layerwise_terms.values()]
@@ -88,8 +108,33 @@ class Objective:
         """Items of each term in one batch."""
         return {name: term.count(batch) for name, term in self.terms.items()}
 
+    def loss(self, step: Step, counts: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective on a micro-batch, as its share of the optimizer step's.
+
+        Args:
+            step: the micro-batch.
+            counts: the items of every term in the whole optimizer step.
+
+        Returns:
+            Σ weight · total / count with its graph, and each term's total / count without.
+        """
+        counts = {name: count.clamp_min(1) for name, count in counts.items()}
+        totals: dict[str, Tensor] = {}
+        parts: list[Tensor] = []
+        if tokenwise := self._tokenwise_terms:
+            factors = torch.stack([term.weight / counts[n] for n, term in tokenwise.items()])
+            part, each = token_totals(step, tokenwise, factors)
+            parts.append(part)
+            totals.update(zip(tokenwise, each.unbind(), strict=True))
+        for name, term in self.terms.items():
+            if name not in tokenwise:
+                totals[name] = term.total(step)
+                parts.append(term.weight * totals[name] / counts[name])
+        means = {name: totals[name].detach() / counts[name] for name in self.terms}
+        return sum(parts[1:], start=parts[0]), means
+
     def means(self, step: Step, counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each term's sum over this micro-batch divided by ``counts``, the items of the step."""
+        """Each term's share alone, total / count, with a graph of its own."""
         return {
             name: term.total(step) / counts[name].clamp_min(1) for name, term in self.terms.items()
         }
@@ -98,6 +143,18 @@ class Objective:
         """The objective from its terms' means."""
         parts = [self.terms[name].weight * mean for name, mean in means.items()]
         return sum(parts[1:], start=parts[0])
+
+    @property
+    def _tokenwise_terms(self) -> dict[str, TokenTerm]:
+        return {
+            name: term
+            for name, term in self.terms.items()
+            if isinstance(term, TokenTerm) and is_tokenwise(term)
+        }
+
+    @staticmethod
+    def _reads_chunks(term: Term) -> bool:
+        return isinstance(term, LayerwiseTerm) or is_tokenwise(term)
 
 
 def _union(groups: Iterable[tuple[LayerGroup, list[int]]]) -> dict[tuple[str, str], list[int]]:

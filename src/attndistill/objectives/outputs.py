@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import InputError
 from .rows import count_examples
-from .step import Step, check_positive
+from .step import Step, check_positive, check_same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +68,5 @@ class ValueTerm:
 
 def _outputs(step: Step) -> tuple[Tensor, Tensor]:
     student, teacher = step.student.logits.float(), step.teacher.logits.float()
-    if student.shape != teacher.shape:
-        raise InputError(
-            f"logits differ in shape: student {list(student.shape)}, teacher "
-            f"{list(teacher.shape)}; both need the same labels"
-        )
+    check_same_shape(student, teacher)
     return student, teacher

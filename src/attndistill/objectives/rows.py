@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from ..capture.outputs import Item
 from ..errors import InputError
 from ..matching import Queries
 
@@ -53,6 +55,22 @@ def count_examples(batch: Mapping[str, Tensor]) -> Tensor:
     return torch.tensor(first.shape[0], device=first.device)
 
 
+def count_items(batch: Mapping[str, Tensor], item: str | None) -> Tensor:
+    """Predictions that count in a batch, a scalar.
+
+    Args:
+        batch: the collated batch.
+        item: an `Item`, or None where it is to be guessed from the labels.
+    """
+    if item is None:
+        labels = batch.get("labels")
+        per_token = labels is not None and labels.dim() > 1 and not labels.is_floating_point()
+        item = Item.TOKEN if per_token else Item.EXAMPLE
+    if item == Item.EXAMPLE:
+        return count_examples(batch)
+    return token_targets(batch, Item(item))[1].sum()
+
+
 def count_pairs(
     batch: Mapping[str, Tensor], queries: Queries, *, cross: bool, causal: bool
 ) -> Tensor:
@@ -79,3 +97,36 @@ def count_pairs(
     if causal:
         return (rows * keys.cumsum(-1)).sum()
     return (rows.sum(-1) * keys.sum(-1)).sum()
+
+
+def token_targets(batch: Mapping[str, Tensor], item: Item) -> tuple[Tensor | None, Tensor]:
+    """What a model's rows of logits are to predict, and which of them count.
+
+    Args:
+        batch: the collated batch.
+        item: what the rows predict; not ``EXAMPLE``.
+
+    Returns:
+        The label of each row, [B, N], or None without labels; and bool [B, N]: where there is a
+        label other than −100 or, without labels, a token that is not padding.
+
+    Raises:
+        InputError: the batch says neither.
+    """
+    labels = batch.get("labels")
+    mask = batch.get("attention_mask")
+    if labels is None:
+        valid = query_rows(batch, Queries.TARGET if item is Item.TARGET_TOKEN else Queries.INPUT)
+        if valid is None:
+            raise InputError(
+                "the batch has neither labels nor tokens to say which predictions count; it has "
+                f"{', '.join(sorted(batch))}"
+            )
+        return None, valid
+    if item is not Item.NEXT_TOKEN:
+        return labels, labels != IGNORED_LABEL
+    labels = F.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)
+    valid = labels != IGNORED_LABEL
+    if mask is not None and mask.shape == labels.shape:  # padding on the left predicts nothing
+        valid = valid & mask.bool()
+    return labels, valid

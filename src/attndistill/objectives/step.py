@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from torch import Tensor, nn
 
 from ..capture import AttentionRecord
+from ..capture.outputs import HiddenLogits, Item
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 
@@ -23,6 +24,9 @@ class Step:
         teacher: the teacher's output, or None where no term asks for it.
         student_attention: the student's records by group and layer number.
         teacher_attention: the teacher's.
+        student_hidden: what the student's logits would be formed from, where its forward has been
+            kept from forming them; its output then has none.
+        teacher_hidden: likewise the teacher's.
     """
 
     batch: Mapping[str, Tensor]
@@ -30,6 +34,18 @@ class Step:
     teacher: Any
     student_attention: AttentionRecords
     teacher_attention: AttentionRecords
+    student_hidden: HiddenLogits | None = None
+    teacher_hidden: HiddenLogits | None = None
+
+    @property
+    def student_logits(self) -> HiddenLogits | Tensor:
+        """The student's logits, formed or not."""
+        return self.student.logits if self.student_hidden is None else self.student_hidden
+
+    @property
+    def teacher_logits(self) -> HiddenLogits | Tensor:
+        """The teacher's logits, formed or not."""
+        return self.teacher.logits if self.teacher_hidden is None else self.teacher_hidden
 
 
 class Term(Protocol):
@@ -79,3 +95,18 @@ def check_positive(what: str, value: float) -> None:
         raise InputError(
             f"{what} must be a number above 0, not {value!r}; to leave a term out, remove it"
         )
+
+
+def check_same_shape(student: Tensor, teacher: Tensor) -> None:
+    """Refuse logits that are not of the same labels or tokens."""
+    if student.shape != teacher.shape:
+        raise InputError(
+            f"logits differ in shape: student {list(student.shape)}, teacher "
+            f"{list(teacher.shape)}; both need the same labels"
+        )
+
+
+def check_item(item: str | None) -> None:
+    """Refuse what is no `Item`."""
+    if item is not None and item not in list(Item):
+        raise InputError(f"unknown item {item!r}: choose {', '.join(Item)}")

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from transformers import TrainingArguments
+from transformers import Seq2SeqTrainingArguments
 
 from ..errors import InputError
 
 
 @dataclass
-class DistillationArguments(TrainingArguments):
-    """``TrainingArguments`` by their own names; the weights of terms live in the `Objective`.
+class DistillationArguments(Seq2SeqTrainingArguments):
+    """``Seq2SeqTrainingArguments`` by their own names; terms and weights are the `Objective`'s.
 
     Raises:
         InputError: an argument under which distillation would silently go wrong.

@@ -1,13 +1,16 @@
 """Student, teacher and objective in one: the loss of a batch, for any training loop."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..capture import capture
-from ..capture.forward import evaluating, run_model, run_teacher
+from ..capture import AttentionRecord, capture
+from ..capture.forward import evaluating, run_model, run_teacher, unlabelled
+from ..capture.outputs import HiddenLogits, OutputHead, headless, output_head
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from ..objectives import Objective, Step, TermReading, read_terms
@@ -54,6 +57,11 @@ class Distiller:
         self.student = student
         self.teacher = teacher
         self.objective = objective.fitted(student, teacher, layer_map)
+        self._student_head = self._teacher_head = None
+        if not self.objective.reads_student_output:
+            self._student_head = output_head(student)
+        if teacher is not None and not self.objective.reads_teacher_output:
+            self._teacher_head = output_head(teacher)
 
     def counts(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Items of each term in the micro-batches of one optimizer step."""
@@ -80,8 +88,7 @@ class Distiller:
             student: the student as it is wrapped for training, if it is.
         """
         counts = self.objective.counts(batch) if counts is None else counts
-        means = self.objective.means(self.step(batch, student=student), counts)
-        return self.objective.weighted_sum(means)
+        return self.objective.loss(self.step(batch, student=student), counts)[0]
 
     def read_terms(self, batch: Batch) -> dict[str, TermReading]:
         """Value and gradient of every term on one batch, without an update.
@@ -96,35 +103,63 @@ class Distiller:
             trainable = [p for p in self.student.parameters() if p.requires_grad]
             return read_terms(self.objective, means, trainable)
 
-    def step(self, batch: Batch, *, student: nn.Module | None = None) -> Step:
-        """Run both models on a batch, see `Step`."""
-        student = self.student if student is None else student
-        teacher_output: Any = None
-        teacher_attention: AttentionRecords = {}
+    def step(
+        self, batch: Batch, *, student: nn.Module | None = None, keep_logits: bool = False
+    ) -> Step:
+        """Run both models on a batch, see `Step`.
+
+        Args:
+            batch: the collated batch.
+            student: the student as it is wrapped for training, if it is.
+            keep_logits: form all the student's logits, also where no term needs them at once.
+        """
+        teacher = _Run()
         if self.teacher is not None and self.objective.needs_teacher:
-            layers = self.objective.teacher_layers
-            teacher_output, teacher_attention = self._run(run_teacher, self.teacher, batch, layers)
-        layers = self.objective.student_layers
-        student_output, student_attention = self._run(run_model, student, batch, layers)
+            teacher = self._run(
+                self.teacher, batch, self.objective.teacher_layers, self._teacher_head, run_teacher
+            )
+        head = None if keep_logits else self._student_head
+        model = self.student if student is None else student
+        ours = self._run(model, batch, self.objective.student_layers, head, run_model)
         return Step(
             batch=batch,
-            student=student_output,
-            teacher=teacher_output,
-            student_attention=student_attention,
-            teacher_attention=teacher_attention,
+            student=ours.output,
+            teacher=teacher.output,
+            student_attention=ours.attention,
+            teacher_attention=teacher.attention,
+            student_hidden=ours.hidden,
+            teacher_hidden=teacher.hidden,
         )
 
     def _run(
         self,
-        run: Callable[[nn.Module, Batch], Any],
         model: nn.Module,
         batch: Batch,
         layers: Mapping[tuple[str, str], list[int]],
-    ) -> tuple[Any, AttentionRecords]:
-        """A model's output, and its records of these layers."""
-        if not layers:
-            return run(model, batch), {}
-        with capture(model, layers, values=self.objective.needs_values) as records:
+        head: OutputHead | None,
+        run: Callable[[nn.Module, Batch], Any],
+    ) -> "_Run":
+        with ExitStack() as stack:
+            records: list[AttentionRecord] = []
+            if layers:
+                values = self.objective.needs_values
+                records = stack.enter_context(capture(model, layers, values=values))
+            caught: list[HiddenLogits] = []
+            if head is not None:
+                caught = stack.enter_context(headless(head))
+                batch = unlabelled(model, batch)
             output = run(model, batch)
-        by_layer = {(LayerGroup(r.stack, r.kind), r.layer): r for r in records}
-        return output, by_layer
+        return _Run(
+            output=output,
+            attention={(LayerGroup(r.stack, r.kind), r.layer): r for r in records},
+            hidden=caught[0] if caught else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """What a forward has left behind."""
+
+    output: Any = None
+    attention: AttentionRecords = field(default_factory=dict)
+    hidden: HiddenLogits | None = None

@@ -1,12 +1,13 @@
 """The distillation trainer."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, Seq2SeqTrainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..capture.forward import forward_columns
@@ -19,13 +20,13 @@ from .distiller import Distiller
 from .tallies import Tally
 
 
-class DistillationTrainer(Trainer):
+class DistillationTrainer(Seq2SeqTrainer):
     """``transformers.Trainer`` with a teacher and an `Objective` in place of the model's loss.
 
     Everything else is Trainer's: arguments, callbacks, checkpoints, resuming, best model, early
-    stopping. The objective's terms are logged as ``loss_<name>`` (``eval_loss_<name>`` in
-    evaluation). Under gradient accumulation and several processes each term is the mean over all
-    items of the optimizer step, whatever the split.
+    stopping, ``predict_with_generate`` for encoder–decoders. The objective's terms are logged as
+    ``loss_<name>`` (``eval_loss_<name>`` in evaluation). Under gradient accumulation and several
+    processes each term is the mean over all items of the optimizer step, whatever the split.
 
     Args:
         model: the student.
@@ -66,6 +67,7 @@ class DistillationTrainer(Trainer):
     ) -> None:
         args = args or DistillationArguments()
         _check_devices(args)
+        _check_generation(args, model)
         if peft_config is not None:
             from peft import get_peft_model
 
@@ -89,6 +91,7 @@ class DistillationTrainer(Trainer):
             teacher_model.to(self.args.device)  # type: ignore[arg-type]
         self.term_readings: dict[str, TermReading] | None = None
         self._step_counts: dict[str, Tensor] = {}
+        self._keeps_logits = True
         self._train_tally = Tally()
         self._eval_tally = Tally()
 
@@ -122,23 +125,25 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """The objective on one micro-batch: its share of the step's mean."""
-        step = self.distiller.step(inputs, student=model)
+        keep_logits = return_outputs and self._keeps_logits
+        step = self.distiller.step(inputs, student=model, keep_logits=keep_logits)
         if model.training:
-            means = self.objective.means(step, self._step_counts)
+            counts = self._step_counts
             if self.term_readings is None:
+                means = self.objective.means(step, counts)
                 self.term_readings = read_terms(self.objective, means, self._trainable())
+            loss, means = self.objective.loss(step, counts)
             self._train_tally.add(means)
             # Processes' gradients are averaged, but each holds only its own share of the mean.
-            means = {name: mean * self.accelerator.num_processes for name, mean in means.items()}
+            loss = loss * self.accelerator.num_processes
         else:
             counts = self.objective.counts(inputs)
-            means = self.objective.means(step, counts)
+            loss, means = self.objective.loss(step, counts)
             self._eval_tally.add(means, counts)
-        loss = self.objective.weighted_sum(means)
-        # Logits only: Trainer would gather every other tensor of the output over the whole set. A
-        # model without a head has none.
-        logits = getattr(step.student, "logits", None)
-        return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
+        if not return_outputs:
+            return loss
+        # Logits only: Trainer would gather every other tensor of the output over the whole set.
+        return loss, {"loss": loss, "logits": getattr(step.student, "logits", None)}
 
     def prediction_step(
         self,
@@ -146,15 +151,38 @@ class DistillationTrainer(Trainer):
         inputs: dict[str, Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
+        **gen_kwargs: Any,
     ) -> Any:
-        """Trainer's; where no term needs labels, a batch without them has a loss too."""
+        """Loss, predictions and labels of a batch: what `evaluate` and `predict` gather.
+
+        Predictions are logits, or generated tokens with ``predict_with_generate``. Where no term
+        needs labels, a batch without them has a loss too.
+        """
+        generates = self.args.predict_with_generate and not prediction_loss_only  # type: ignore[attr-defined]
+        self._keeps_logits = not (prediction_loss_only or generates)
         labelled = any(inputs.get(name) is not None for name in self.label_names)
-        if labelled or any(isinstance(term, TaskTerm) for term in self.objective.terms.values()):
+        asked = any(isinstance(term, TaskTerm) for term in self.objective.terms.values())
+        if labelled and not generates:
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
+        tokens = self._generate(model, inputs, gen_kwargs) if generates else None
+        if asked and not labelled:
+            return None, tokens, None
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
-        return loss.detach(), None if prediction_loss_only else outputs["logits"], None
+        predictions = outputs["logits"] if self._keeps_logits else tokens
+        return loss.detach(), predictions, inputs.get("labels")
+
+    def _generate(self, model: nn.Module, inputs: dict[str, Any], settings: dict[str, Any]) -> Any:
+        """Seq2SeqTrainer's generation, which would fill gaps of the student's config for good."""
+        assert self.model is not None
+        target = ("labels", "decoder_input_ids", "decoder_attention_mask")
+        source = {name: value for name, value in inputs.items() if name not in target}
+        own = copy.deepcopy(self.model.generation_config)
+        try:
+            return super().prediction_step(model, source, False, **settings)[1]
+        finally:
+            self.model.generation_config = own
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Trainer's loop, with the mean of each term over the set among the metrics."""
@@ -203,4 +231,12 @@ def _check_devices(args: DistillationArguments) -> None:
             f"{args.n_gpu} GPUs are visible to one process: Trainer would use nn.DataParallel, "
             "which mixes the attention of its replicas; start with `accelerate launch`, or show "
             "one GPU (CUDA_VISIBLE_DEVICES=0)"
+        )
+
+
+def _check_generation(args: DistillationArguments, student: PreTrainedModel) -> None:
+    if args.predict_with_generate and not student.config.is_encoder_decoder:
+        raise InputError(
+            f"predict_with_generate is for encoder–decoders: {type(student).__name__} would be "
+            "shown its answer as a part of its prompt; generate from prompts after training instead"
         )

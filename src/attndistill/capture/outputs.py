@@ -1,0 +1,181 @@
+"""What a model's logits are about, and how to form them for some tokens at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .architectures import base_model
+from .forward import evaluating, run_model
+
+
+class Item(StrEnum):
+    """What one row of a model's logits is a prediction of."""
+
+    EXAMPLE = "example"
+    TOKEN = "token"
+    NEXT_TOKEN = "next_token"
+    TARGET_TOKEN = "target_token"
+
+
+def predicted_item(model: nn.Module) -> Item:
+    """What a model predicts, by the names Transformers gives its classes.
+
+    ``TOKEN``: the label of the token itself (token classification, masked language models);
+    ``NEXT_TOKEN``: the label of the token after it (causal language models); ``TARGET_TOKEN``: the
+    label at the same place of a seq2seq model's target; else ``EXAMPLE``.
+    """
+    inner = _inner(model)
+    name = type(inner).__name__
+    if any(kind in name for kind in ("ForTokenClassification", "ForMaskedLM")):
+        return Item.TOKEN
+    if _output_embeddings(inner) is None:
+        return Item.EXAMPLE
+    if getattr(inner.config, "is_encoder_decoder", False):
+        return Item.TARGET_TOKEN
+    kinds = ("ForCausalLM", "LMHead", "ForConditionalGeneration")
+    return Item.NEXT_TOKEN if any(kind in name for kind in kinds) else Item.EXAMPLE
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OutputHead:
+    """From hidden states to logits: softcap(scale · linear(hidden)) + bias.
+
+    Attributes:
+        linear: the output embedding, with whatever adapters it wears.
+        scale: factor on its output (Cohere, Granite).
+        softcap: logits are bounded to ±softcap by tanh (Gemma), or None.
+        bias: added to the logits (BART), [V], or None.
+    """
+
+    linear: nn.Module
+    scale: float
+    softcap: float | None
+    bias: Tensor | None
+
+    def finish(self, projected: Tensor) -> Tensor:
+        """What comes after the linear layer."""
+        logits = projected * self.scale if self.scale != 1.0 else projected
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        return logits if self.bias is None else logits + self.bias.to(logits.device)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HiddenLogits:
+    """A model's logits, not yet formed.
+
+    Attributes:
+        hidden: the hidden states that its output head was given, [B, N, D].
+        head: the head.
+        autocast: the dtype that the forward was cast to, or None.
+    """
+
+    hidden: Tensor
+    head: OutputHead
+    autocast: torch.dtype | None
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of logits of a token."""
+        weight: Any = self.head.linear.weight
+        return weight.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the logits will be."""
+        return self.hidden.device
+
+    def form(self, hidden: Tensor) -> Tensor:
+        """The logits [n, V] of some of the hidden states [n, D]."""
+        device = self.hidden.device.type
+        with torch.autocast(device, dtype=self.autocast, enabled=self.autocast is not None):
+            return self.head.finish(self.head.linear(hidden))
+
+
+@contextmanager
+def headless(head: OutputHead) -> Iterator[list[HiddenLogits]]:
+    """Let a model's forward form no logits: what they would be formed from is appended instead."""
+    caught: list[HiddenLogits] = []
+
+    def withhold(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor]:
+        (hidden,) = arguments
+        device = hidden.device.type
+        enabled = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if enabled else None
+        caught.append(HiddenLogits(hidden=hidden, head=head, autocast=dtype))
+        return (hidden[:, :0],)
+
+    handle = head.linear.register_forward_pre_hook(withhold)
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+def output_head(model: nn.Module) -> OutputHead | None:
+    """The head of a language model, or None where its logits are not formed as `OutputHead` says.
+
+    Its parts are found by the names they have in Transformers' configs, and then checked: the
+    model's forward must give what they say, for values large enough to show a softcap.
+    """
+    inner = _inner(model)
+    linear = _output_embeddings(inner)
+    if linear is None:
+        return None
+    whole: Any = inner.config
+    config = whole.get_text_config(decoder=True)
+    divisor = getattr(config, "logits_scaling", None) or 1.0
+    head = OutputHead(
+        linear=linear,
+        scale=(getattr(config, "logit_scale", None) or 1.0) / divisor,
+        softcap=getattr(config, "final_logit_softcapping", None),
+        bias=getattr(inner, "final_logits_bias", None),
+    )
+    return head if _is_the_whole_head(inner, head) else None
+
+
+def _is_the_whole_head(model: nn.Module, head: OutputHead) -> bool:
+    if getattr(model, "main_input_name", "input_ids") != "input_ids":
+        return False
+    device = next(model.parameters()).device
+    # The weights of an offloaded model are nowhere; its hooks move the inputs.
+    tokens = torch.tensor([[0, 1, 1]], device="cpu" if device.type == "meta" else device)
+    batch = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    if getattr(model.config, "is_encoder_decoder", False):
+        batch["decoder_input_ids"] = tokens
+    expected: list[Tensor] = []
+
+    def probe(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        projected = torch.linspace(-50, 50, output.shape[-1], device=output.device)
+        projected = projected.to(output.dtype).expand_as(output)
+        if len(arguments) == 1 and arguments[0].shape[:2] == tokens.shape:
+            expected.append(head.finish(projected))
+        return projected
+
+    handle = head.linear.register_forward_hook(probe)
+    try:
+        with torch.no_grad(), evaluating(model):
+            logits = run_model(model, batch).logits
+    finally:
+        handle.remove()
+    if len(expected) != 1 or expected[0].shape != logits.shape:
+        return False
+    tolerance = 4 * torch.finfo(expected[0].dtype).eps
+    return torch.allclose(logits.float(), expected[0].float(), rtol=tolerance, atol=tolerance)
+
+
+def _output_embeddings(model: nn.Module) -> nn.Module | None:
+    find: Any = getattr(model, "get_output_embeddings", None)
+    return None if find is None else find()
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    """The model itself, out of the wrappers of training and of adapters."""
+    model = base_model(model)
+    find: Any = getattr(model, "get_base_model", None)
+    return model if find is None else find()

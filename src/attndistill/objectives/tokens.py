@@ -1,0 +1,176 @@
+"""Losses per predicted token, without ever holding tokens × vocabulary.
+
+Logits are formed from hidden states for some tokens at a time, compared, and turned into gradients
+at once: of the hidden states, and of the head's weights. The chunk's logits are then forgotten.
+Where a model has formed its logits already they are taken chunk by chunk in the same way.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..capture.outputs import HiddenLogits, Item
+from ..errors import InputError
+from .rows import token_targets
+from .step import Step, check_same_shape
+
+# Logits formed at once; in float32 they take 128 MB.
+CHUNK_ELEMENTS = 2**25
+
+# n tokens of a chunk, V vocabulary, W width of what logits are formed from, K terms
+Compare = Callable[[Tensor, slice], tuple[Tensor, Tensor]]
+
+
+@runtime_checkable
+class TokenTerm(Protocol):
+    """A term that is a sum over predicted tokens, where its item is one."""
+
+    @property
+    def weight(self) -> float:
+        """Factor of this term's mean in the objective."""
+
+    @property
+    def item(self) -> str | None:
+        """What a row of logits predicts, an `Item`."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it compares with the teacher's logits."""
+
+    def row_losses(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
+        """The loss of each row, [n], from logits [n, V] in float32 and labels [n]."""
+
+
+def is_tokenwise(term: Any) -> bool:
+    """Whether a term is a sum over predicted tokens."""
+    return isinstance(term, TokenTerm) and term.item not in (None, Item.EXAMPLE)
+
+
+def token_total(step: Step, term: TokenTerm) -> Tensor:
+    """Σ over the counted tokens of one term, with its graph."""
+    one = torch.ones(1, device=step.student_logits.device)
+    return token_totals(step, {"": term}, one)[0]
+
+
+def token_totals(
+    step: Step, terms: Mapping[str, TokenTerm], factors: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Σ factor · total over terms, and the totals themselves, from one pass over the tokens.
+
+    Args:
+        step: both models' outputs.
+        terms: K terms, on the same item.
+        factors: [K].
+
+    Returns:
+        The weighted sum with its graph, and the totals [K] without.
+
+    Raises:
+        InputError: the models' logits do not fit together.
+    """
+    (item,) = {Item(term.item or Item.EXAMPLE) for term in terms.values()}
+    labels, valid = token_targets(step.batch, item)
+    labels, valid = None if labels is None else labels.flatten(), valid.flatten()
+    student = _Rows.of(step.student_logits)
+    needs_teacher = any(term.needs_teacher for term in terms.values())
+    teacher = _Rows.of(step.teacher_logits) if needs_teacher else None
+    count = student.rows.shape[0]
+    if valid.shape[0] != count:
+        raise InputError(
+            f"the student predicts {count} tokens, but the batch has {valid.shape[0]} of them"
+        )
+
+    def compare(some: Tensor, chunk: slice) -> tuple[Tensor, Tensor]:
+        ours = student.form(some).float()
+        theirs = None if teacher is None else teacher.detached(chunk)
+        if theirs is not None:
+            check_same_shape(ours, theirs)
+        some_labels = None if labels is None else labels[chunk]
+        losses = [term.row_losses(ours, theirs, some_labels) for term in terms.values()]
+        totals = torch.stack([loss.where(valid[chunk], 0.0).sum() for loss in losses])
+        # Factors are about 1 / count, too small for the gradients of float16 logits.
+        return (totals * factors * count).sum(), totals.detach()
+
+    chunk_rows = max(1, CHUNK_ELEMENTS // student.vocabulary)
+    inputs = (student.rows, *student.weights)
+    needs = [torch.is_grad_enabled() and tensor.requires_grad for tensor in inputs]
+    value, totals = _Chunked.apply(compare, chunk_rows, needs, *inputs)
+    return value / count, totals
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rows:
+    """A model's predictions, one row each.
+
+    Attributes:
+        rows: what logits are formed from, [n, W].
+        form: logits [·, V] of some rows.
+        vocabulary: V.
+        weights: the trainable parameters in between.
+    """
+
+    rows: Tensor
+    form: Callable[[Tensor], Tensor]
+    vocabulary: int
+    weights: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, logits: HiddenLogits | Tensor) -> Self:
+        if isinstance(logits, Tensor):
+            rows = logits.flatten(0, -2)
+            return cls(rows=rows, form=lambda some: some, vocabulary=rows.shape[-1], weights=())
+        return cls(
+            rows=logits.hidden.flatten(0, -2),
+            form=logits.form,
+            vocabulary=logits.vocabulary,
+            weights=tuple(p for p in logits.head.linear.parameters() if p.requires_grad),
+        )
+
+    def detached(self, chunk: slice) -> Tensor:
+        with torch.no_grad():
+            return self.form(self.rows[chunk]).float()
+
+
+class _Chunked(torch.autograd.Function):
+    """Gradients are formed in the forward, chunk by chunk, and scaled in the backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, compare: Compare, chunk_rows: int, needs: list[bool], *inputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        rows = inputs[0]
+        needed = [n for n, need in enumerate(needs) if need]
+        # In float32: the backward scales them, as GradScaler does, before they are cast.
+        gradients = {n: torch.zeros_like(inputs[n], dtype=torch.float32) for n in needed}
+        value, totals = [], []
+        for start in range(0, rows.shape[0], chunk_rows):
+            chunk = slice(start, start + chunk_rows)
+            some = rows[chunk].detach().requires_grad_(0 in gradients)
+            with torch.set_grad_enabled(bool(needed)):
+                part, part_totals = compare(some, chunk)
+            value.append(part.detach())
+            totals.append(part_totals)
+            if not needed:
+                continue
+            wanted = [some if n == 0 else inputs[n] for n in needed]
+            for n, gradient in zip(needed, torch.autograd.grad(part, wanted), strict=True):
+                place = gradients[n][chunk] if n == 0 else gradients[n]
+                place += gradient
+        ctx.dtypes = [tensor.dtype for tensor in inputs]
+        ctx.save_for_backward(*(gradients.get(n) for n in range(len(inputs))))
+        summed = torch.stack(totals).sum(0)
+        ctx.mark_non_differentiable(summed)
+        return torch.stack(value).sum(), summed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        scaled = [
+            None if gradient is None else (gradient * upstream).to(dtype)
+            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        ]
+        return (None, None, None, *scaled)
