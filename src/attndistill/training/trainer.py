@@ -108,7 +108,7 @@ class DistillationTrainer(Seq2SeqTrainer):
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list, Tensor | int | None]:
         """Collect the micro-batches of a step, and count the items of every term over all."""
-        if self.state.global_step >= self.state.max_steps:
+        if 0 < self.state.max_steps <= self.state.global_step:
             # Trainer looks for its end after a step only: resumed there, it would take one more.
             return [], None
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
