@@ -18,7 +18,11 @@ LayerSelection = Sequence[int] | Mapping[tuple[str, str], Sequence[int]]
 
 @contextmanager
 def capture(
-    model: nn.Module, layers: LayerSelection | None = None, *, values: bool = False
+    model: nn.Module,
+    layers: LayerSelection | None = None,
+    *,
+    values: bool = False,
+    stop: bool = False,
 ) -> Iterator[list[AttentionRecord]]:
     """Record the query and key of a model's attention layers at each forward.
 
@@ -32,6 +36,7 @@ def capture(
         layers: 0-based layer numbers wanted of every stack and kind, or
             ``{(stack, kind): numbers}``; None for all.
         values: record the values too.
+        stop: end each forward once the wanted layers are recorded, by raising `StopForward`.
 
     Yields:
         The list of records, in order of stack, kind and layer of the wanted layers. It is filled
@@ -45,7 +50,7 @@ def capture(
     """
     model = base_model(model)
     available = attention_layers(model)
-    recorder = Recorder(model, available, _select(available, layers), values=values)
+    recorder = Recorder(model, available, _select(available, layers), values=values, stop=stop)
     with ExitStack() as stack:
         stack.enter_context(listening(recorder))
         stack.enter_context(_within_forward(model, recorder))

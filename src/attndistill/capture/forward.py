@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .architectures import base_model
+from .recorder import StopForward
 
 
 def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
@@ -25,8 +26,12 @@ def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
 
 
 def run_teacher(teacher: nn.Module, batch: Mapping[str, Tensor]) -> Any:
-    """Call the teacher without gradients, dropout or labels; its mode is restored."""
-    with torch.no_grad(), evaluating(teacher):
+    """Call the teacher without gradients, dropout or labels; its mode is restored.
+
+    Returns:
+        Its output, or None where `capture` has stopped it early.
+    """
+    with torch.no_grad(), evaluating(teacher), suppress(StopForward):
         return run_model(teacher, unlabelled(teacher, batch))
 
 
@@ -37,6 +42,15 @@ def unlabelled(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tenso
     if shift is not None and "labels" in batch and "decoder_input_ids" not in batch:
         inputs["decoder_input_ids"] = shift(labels=batch["labels"])
     return inputs
+
+
+def can_stop(model: nn.Module) -> bool:
+    """Whether a forward may end in its middle: one that is compiled or sharded may not."""
+    wrapped = base_model(model) is not model
+    return not wrapped and all(
+        module._compiled_call_impl is None and not hasattr(module, "_get_fsdp_state")
+        for module in model.modules()
+    )
 
 
 def forward_columns(model: nn.Module) -> frozenset[str]:

@@ -17,6 +17,10 @@ from .record import AttentionRecord
 UNREAD_ARGUMENTS = ("indices", "block_indices", "sinks")
 
 
+class StopForward(Exception):
+    """All wanted layers are recorded, and the rest of the forward is not needed."""
+
+
 class Recorder:
     """Records the wanted attention layers of one model between `begin` and `end`.
 
@@ -25,6 +29,7 @@ class Recorder:
         layers: all its attention layers.
         wanted: those to record, in the order of the records.
         values: whether to record values too.
+        stop: whether to end the forward once all wanted layers are recorded.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class Recorder:
         wanted: Sequence[AttentionLayer],
         *,
         values: bool,
+        stop: bool = False,
     ) -> None:
         self.model = model
         self.wanted = list(wanted)
@@ -44,6 +50,7 @@ class Recorder:
             for name, module in modules.items()
         }
         self.values = values
+        self.stop = stop
         self.records: list[AttentionRecord] = []
         self.built_masks: list[BuiltMask] = []
         self.generating = False
@@ -111,6 +118,9 @@ class Recorder:
             kind=layer.kind,
             layer=layer.layer,
         )
+        if self.stop and len(self._found) == len(self.wanted):
+            self.complete()
+            raise StopForward
 
     def _called_layer(self, module: nn.Module) -> AttentionLayer:
         layers = self._layers_of[module]

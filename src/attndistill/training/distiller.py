@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..capture import AttentionRecord, capture
-from ..capture.forward import evaluating, run_model, run_teacher, unlabelled
+from ..capture.forward import can_stop, evaluating, run_model, run_teacher, unlabelled
 from ..capture.outputs import HiddenLogits, OutputHead, headless, output_head
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
@@ -57,10 +57,15 @@ class Distiller:
         self.student = student
         self.teacher = teacher
         self.objective = objective.fitted(student, teacher, layer_map)
+        # Without logits to compare, the teacher's last layers would run for nothing.
+        self._stops_teacher = (
+            teacher is not None and not self.objective.reads_teacher_logits and can_stop(teacher)
+        )
+        # Logits of all tokens are formed only for terms that read them.
         self._student_head = self._teacher_head = None
         if not self.objective.reads_student_output:
             self._student_head = output_head(student)
-        if teacher is not None and not self.objective.reads_teacher_output:
+        if not (teacher is None or self._stops_teacher or self.objective.reads_teacher_output):
             self._teacher_head = output_head(teacher)
 
     def counts(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
@@ -116,11 +121,16 @@ class Distiller:
         teacher = _Run()
         if self.teacher is not None and self.objective.needs_teacher:
             teacher = self._run(
-                self.teacher, batch, self.objective.teacher_layers, self._teacher_head, run_teacher
+                run_teacher,
+                self.teacher,
+                batch,
+                self.objective.teacher_layers,
+                head=self._teacher_head,
+                stop=self._stops_teacher,
             )
         head = None if keep_logits else self._student_head
         model = self.student if student is None else student
-        ours = self._run(model, batch, self.objective.student_layers, head, run_model)
+        ours = self._run(run_model, model, batch, self.objective.student_layers, head=head)
         return Step(
             batch=batch,
             student=ours.output,
@@ -133,17 +143,19 @@ class Distiller:
 
     def _run(
         self,
+        run: Callable[[nn.Module, Batch], Any],
         model: nn.Module,
         batch: Batch,
         layers: Mapping[tuple[str, str], list[int]],
+        *,
         head: OutputHead | None,
-        run: Callable[[nn.Module, Batch], Any],
+        stop: bool = False,
     ) -> "_Run":
         with ExitStack() as stack:
             records: list[AttentionRecord] = []
             if layers:
                 values = self.objective.needs_values
-                records = stack.enter_context(capture(model, layers, values=values))
+                records = stack.enter_context(capture(model, layers, values=values, stop=stop))
             caught: list[HiddenLogits] = []
             if head is not None:
                 caught = stack.enter_context(headless(head))
