@@ -139,6 +139,7 @@ def _gradients(
         upstream = upstream.new_ones(())
     weights = None if weights is None else weights.expand(shape).contiguous()
     lse_s = torch.where(lse_s > UNSEEN, lse_s, DISABLED)
+    lse_t = torch.where(lse_t > UNSEEN, lse_t, DISABLED)
     gradients: list[Tensor | None] = []
     for needed, tensor, kernel in zip(
         needs,
