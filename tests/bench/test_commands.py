@@ -40,6 +40,7 @@ def test_a_contender_that_fails_is_named_and_the_rest_measured(
     tiny_suite, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(memory, "RESET", tmp_path / "not Linux")
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     tiny_suite("triton", "dense")
     file = tmp_path / "rows.csv"
     assert main(["bench", "ops", "--quick", "--device", "cpu", "--output", str(file)]) == 1
