@@ -20,6 +20,7 @@ from .tiles import (
     per_row,
     query_base,
     query_bounds,
+    query_sides,
     store_block,
 )
 
@@ -53,13 +54,7 @@ def query_gradient(
     """Stores dQ = (scale / T) dS K of the student."""
     row = (tl.num_programs(0) - 1 - tl.program_id(0)) * BM
     batch, head = tl.program_id(1) // mask.heads, tl.program_id(1) % mask.heads
-    q_s = load_block(
-        query_base(student, batch, head, 0), row, student.query_row, mask.queries, True, BM, DS
-    )
-    q_t = load_block(
-        query_base(teacher, batch, head, 0), row, teacher.query_row, mask.queries, True, BM, DT
-    )
-    keys_s, keys_t = key_base(student, batch, head, 0), key_base(teacher, batch, head, 0)
+    q_s, q_t, keys_s, keys_t = query_sides(student, teacher, mask, batch, head, row, BM, DS, DT)
     log_s = load_rows(lse_s, mask, batch, head, row, 1e30, BM)
     first_number = load_rows(firsts, mask, batch, head, row, 0.0, BM)
     second_number = load_rows(seconds, mask, batch, head, row, 0.0, BM)

@@ -128,18 +128,15 @@ def _gradients(
     lse_s, lse_t, firsts, seconds = rows
     shape = lse_s.shape
     weights = problem.row_weights()
-    if weights is not None:
-        lse_s = torch.where(weights != 0, lse_s, DISABLED)
-        lse_t = torch.where(weights != 0, lse_t, DISABLED)
-        if problem.rows is not None and problem.rows.dtype == torch.bool:
-            weights = None  # all counted rows weigh the same
+    counted = lse_s > UNSEEN if weights is None else (lse_s > UNSEEN) & (weights != 0)
+    lse_s, lse_t = (torch.where(counted, lse, DISABLED) for lse in (lse_s, lse_t))
+    if problem.rows is not None and problem.rows.dtype == torch.bool:
+        weights = None  # all counted rows weigh the same
     if per is not Per.ALL:
         own = upstream[:, None] if upstream.dim() == 1 else upstream
         weights = own if weights is None else own * weights
         upstream = upstream.new_ones(())
     weights = None if weights is None else weights.expand(shape).contiguous()
-    lse_s = torch.where(lse_s > UNSEEN, lse_s, DISABLED)
-    lse_t = torch.where(lse_t > UNSEEN, lse_t, DISABLED)
     gradients: list[Tensor | None] = []
     for needed, tensor, kernel in zip(
         needs,

@@ -96,6 +96,17 @@ def key_base(side, batch, head, teacher):
 
 
 @triton.jit
+def query_sides(
+    student, teacher, mask, batch, head, row, BM: tl.constexpr, DS: tl.constexpr, DT: tl.constexpr
+):
+    """A block of queries of both sides (the first teacher's), and where their keys begin."""
+    queries_s, queries_t = query_base(student, batch, head, 0), query_base(teacher, batch, head, 0)
+    q_s = load_block(queries_s, row, student.query_row, mask.queries, True, BM, DS)
+    q_t = load_block(queries_t, row, teacher.query_row, mask.queries, True, BM, DT)
+    return q_s, q_t, key_base(student, batch, head, 0), key_base(teacher, batch, head, 0)
+
+
+@triton.jit
 def logits(query, key, factor, PRECISION: tl.constexpr, TRANSPOSED: tl.constexpr):
     """Unmasked logits of a tile."""
     if TRANSPOSED:

@@ -20,6 +20,7 @@ from .tiles import (
     logits,
     part_bounds,
     query_base,
+    query_sides,
     store_rows,
 )
 
@@ -72,13 +73,7 @@ def one_pass_kl(
 ):
     """Stores the normalisers of both sides and the rows' KL(P_t || P_s), or its reverse."""
     row, batch, head = _query_block(mask, BM)
-    q_s = load_block(
-        query_base(student, batch, head, 0), row, student.query_row, mask.queries, True, BM, DS
-    )
-    q_t = load_block(
-        query_base(teacher, batch, head, 0), row, teacher.query_row, mask.queries, True, BM, DT
-    )
-    keys_s, keys_t = key_base(student, batch, head, 0), key_base(teacher, batch, head, 0)
+    q_s, q_t, keys_s, keys_t = query_sides(student, teacher, mask, batch, head, row, BM, DS, DT)
     top_s = tl.full([BM], MASKED, tl.float32)
     top_t = tl.full([BM], MASKED, tl.float32)
     total_s = tl.zeros([BM], tl.float32)
@@ -133,13 +128,7 @@ def row_values(
 ):
     """Stores the rows' losses and the two numbers that their gradients need."""
     row, batch, head = _query_block(mask, BM)
-    q_s = load_block(
-        query_base(student, batch, head, 0), row, student.query_row, mask.queries, True, BM, DS
-    )
-    q_t = load_block(
-        query_base(teacher, batch, head, 0), row, teacher.query_row, mask.queries, True, BM, DT
-    )
-    keys_s, keys_t = key_base(student, batch, head, 0), key_base(teacher, batch, head, 0)
+    q_s, q_t, keys_s, keys_t = query_sides(student, teacher, mask, batch, head, row, BM, DS, DT)
     log_s = load_rows(lse_s, mask, batch, head, row, 0.0, BM)
     a = tl.zeros([BM], tl.float32)
     b = tl.zeros([BM], tl.float32)
