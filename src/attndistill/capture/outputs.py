@@ -73,11 +73,13 @@ class HiddenLogits:
         hidden: the hidden states that its output head was given, [B, N, D].
         head: the head.
         autocast: the dtype that the forward was cast to, or None.
+        device: where the logits are wanted.
     """
 
     hidden: Tensor
     head: OutputHead
     autocast: torch.dtype | None
+    device: torch.device
 
     @property
     def vocabulary(self) -> int:
@@ -85,29 +87,28 @@ class HiddenLogits:
         weight: Any = self.head.linear.weight
         return weight.shape[0]
 
-    @property
-    def device(self) -> torch.device:
-        """Where the logits will be."""
-        return self.hidden.device
-
     def form(self, hidden: Tensor) -> Tensor:
         """The logits [n, V] of some of the hidden states [n, D]."""
         device = self.hidden.device.type
         with torch.autocast(device, dtype=self.autocast, enabled=self.autocast is not None):
-            return self.head.finish(self.head.linear(hidden))
+            return self.head.finish(self.head.linear(hidden)).to(self.device)
 
 
 @contextmanager
-def headless(head: OutputHead) -> Iterator[list[HiddenLogits]]:
-    """Let a model's forward form no logits: what they would be formed from is appended instead."""
+def headless(head: OutputHead, device: torch.device) -> Iterator[list[HiddenLogits]]:
+    """Let a model's forward form no logits: what they would be formed from is appended instead.
+
+    Args:
+        head: the model's.
+        device: where the logits are wanted later.
+    """
     caught: list[HiddenLogits] = []
 
     def withhold(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor]:
         (hidden,) = arguments
-        device = hidden.device.type
-        enabled = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if enabled else None
-        caught.append(HiddenLogits(hidden=hidden, head=head, autocast=dtype))
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        caught.append(HiddenLogits(hidden=hidden, head=head, autocast=dtype, device=device))
         return (hidden[:, :0],)
 
     handle = head.linear.register_forward_pre_hook(withhold)

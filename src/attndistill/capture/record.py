@@ -1,6 +1,7 @@
 """What one attention layer computed its probabilities from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,6 +58,12 @@ class AttentionRecord:
             sinks=self.sinks,
         )
 
+    def to(self, device: torch.device) -> "AttentionRecord":
+        """The record on a device; itself where it is there."""
+        if self.query.device == device:
+            return self
+        return _moved(self, device)
+
     def attention_probs(self) -> Tensor:
         """The attention probabilities [B, Hq, Q, K], dense: for tests and pictures.
 
@@ -76,3 +83,15 @@ class AttentionRecord:
             scores = torch.cat([scores, sinks.to(scores.dtype)], -1)
         probs = scores.softmax(-1)[..., :keys]
         return probs if visible is None else probs * visible
+
+
+def _moved(parts: Any, device: torch.device) -> Any:
+    """A dataclass of tensors and masks on a device."""
+    changes = {}
+    for field in fields(parts):
+        part = getattr(parts, field.name)
+        if isinstance(part, AttentionMask):
+            changes[field.name] = _moved(part, device)
+        elif isinstance(part, Tensor):
+            changes[field.name] = part.to(device)
+    return replace(parts, **changes)

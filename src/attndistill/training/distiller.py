@@ -1,7 +1,7 @@
 """Student, teacher and objective in one: the loss of a batch, for any training loop."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from ..objectives import Objective, Step, TermReading, read_terms
 from ..objectives.step import AttentionRecords
+from .adapters import check_adapters, has_adapters, without_adapters
 
 Batch = Mapping[str, Tensor]
 
@@ -32,8 +33,10 @@ class Distiller:
 
     Args:
         student: the model that learns.
-        teacher: the model it learns from: run in evaluation mode without gradients, on its own
-            device, and never changed. None where no term needs one.
+        teacher: the model it learns from: run in evaluation mode without gradients and never
+            changed; on the student's device, or spread by a ``device_map``. None where no term
+            needs one, and for a student with PEFT adapters, which then learns from itself with the
+            adapters off: the weights are in memory once.
         objective: what to train for.
         layer_map: for attention terms without a layer map of their own, see `resolve_layer_map`.
 
@@ -41,7 +44,8 @@ class Distiller:
         objective: the objective, fitted to both models.
 
     Raises:
-        InputError: the objective needs a teacher, or the models do not suit one of its terms.
+        InputError: the objective needs a teacher, the models do not suit one of its terms, or the
+            student learns by virtual tokens.
     """
 
     def __init__(
@@ -52,8 +56,15 @@ class Distiller:
         objective: Objective,
         layer_map: LayerMapSpec = "uniform",
     ) -> None:
-        if objective.needs_teacher and teacher is None:
-            raise InputError("the objective compares with a teacher: give teacher_model")
+        self._adapters_off = teacher is None and has_adapters(student)
+        if objective.needs_teacher:
+            check_adapters(student)
+            teacher = student if self._adapters_off else teacher
+            if teacher is None:
+                raise InputError(
+                    "the objective compares with a teacher: give teacher_model (or peft_config, to "
+                    "learn from the same weights with the adapters off)"
+                )
         self.student = student
         self.teacher = teacher
         self.objective = objective.fitted(student, teacher, layer_map)
@@ -121,7 +132,7 @@ class Distiller:
         teacher = _Run()
         if self.teacher is not None and self.objective.needs_teacher:
             teacher = self._run(
-                run_teacher,
+                self._run_teacher,
                 self.teacher,
                 batch,
                 self.objective.teacher_layers,
@@ -141,6 +152,10 @@ class Distiller:
             teacher_hidden=teacher.hidden,
         )
 
+    def _run_teacher(self, teacher: nn.Module, batch: Batch) -> Any:
+        with without_adapters(teacher) if self._adapters_off else nullcontext():
+            return run_teacher(teacher, batch)
+
     def _run(
         self,
         run: Callable[[nn.Module, Batch], Any],
@@ -157,13 +172,15 @@ class Distiller:
                 values = self.objective.needs_values
                 records = stack.enter_context(capture(model, layers, values=values, stop=stop))
             caught: list[HiddenLogits] = []
+            device = next(iter(batch.values())).device
             if head is not None:
-                caught = stack.enter_context(headless(head))
+                caught = stack.enter_context(headless(head, device))
                 batch = unlabelled(model, batch)
             output = run(model, batch)
+        # A teacher spread by a device_map leaves its records where its layers are.
         return _Run(
             output=output,
-            attention={(LayerGroup(r.stack, r.kind), r.layer): r for r in records},
+            attention={(LayerGroup(r.stack, r.kind), r.layer): r.to(device) for r in records},
             hidden=caught[0] if caught else None,
         )
 

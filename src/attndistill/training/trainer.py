@@ -30,7 +30,8 @@ class DistillationTrainer(Seq2SeqTrainer):
 
     Args:
         model: the student.
-        teacher_model: the teacher: run in evaluation mode without gradients, and never changed.
+        teacher_model: the teacher: run in evaluation mode without gradients, and never changed. A
+            student with adapters needs none: it learns from its own weights with the adapters off.
         args: training arguments.
         objective: what to train for.
         layer_map: which teacher layer teaches which student layer, see `resolve_layer_map`.
