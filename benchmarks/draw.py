@@ -100,9 +100,10 @@ def page_block(run: str, rows: Sequence[Measurement]) -> str:
     if not rows:
         return "No results of this run are kept yet."
     first = rows[0]
+    made = dict.fromkeys(f"`{row.command}` at commit {row.commit}" for row in rows)
     caption = (
-        f"`{first.command}` on {first.device}, torch {first.torch}, commit {first.commit}, "
-        f"{first.date}; rows in [{run}.csv](../benchmarks/results/{run}.csv)."
+        f"{'; '.join(made)}, on {first.device}, torch {first.torch}, {first.date}; rows in "
+        f"[{run}.csv](../benchmarks/results/{run}.csv)."
     )
     pictures = [
         f"![{title}: {UNITS[what]} against N](figures/bench-{name}.svg)"
