@@ -32,10 +32,11 @@ bench: .venv/installed-bench
 	.venv/bin/attndistill bench step --device cpu --output benchmarks/results/step-cpu.csv
 	$(MAKE) docs
 
-# Figures and tables from the committed CSV files.
+# Figures and tables from the committed CSV files; the support page from the models themselves.
 docs: .venv/installed
 	.venv/bin/python benchmarks/demo_figure.py
 	.venv/bin/python benchmarks/draw.py
+	.venv/bin/python docs/generate_support.py
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow and not gpu and not real_model"
