@@ -2,9 +2,9 @@
 
 import sys
 
-from attndistill.cli import main
-
 from sources import MADE, smollm, wikipedia, write_splits
+
+from attndistill.cli import main
 
 ROWS = {"train": 2_000, "validation": 64, "test": 400}
 

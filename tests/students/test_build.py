@@ -103,7 +103,7 @@ def test_what_an_architecture_cannot_do_is_refused(family, arguments, message):
         build_student(make_encoder(family), **arguments)
 
 
-@pytest.mark.parametrize("family", ["bart", "t5"])
+@pytest.mark.parametrize("family", ["bart", "t5", "bert2bert"])
 def test_an_encoder_decoder_keeps_layers_by_stack(family):
     teacher = make_seq2seq(family, vocab_size=31, layers=4).eval()
     with pytest.raises(InputError, match=r"\{encoder: \[0, …\], decoder: \[0, …\]\}"):

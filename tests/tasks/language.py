@@ -5,6 +5,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
+    BertConfig,
+    EncoderDecoderConfig,
+    EncoderDecoderModel,
+    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -108,4 +112,24 @@ def make_seq2seq(family, vocab_size, layers=2, seed=0):
                 **tokens,
             )
             return T5ForConditionalGeneration(config)
+        case "bert2bert":
+            stack = {
+                "vocab_size": vocab_size,
+                "num_hidden_layers": layers,
+                "num_attention_heads": 3,
+                "hidden_size": 24,
+                "intermediate_size": 32,
+                "max_position_embeddings": 64,
+                "initializer_range": 0.2,
+                "hidden_dropout_prob": 0.0,
+                "attention_probs_dropout_prob": 0.0,
+                "pad_token_id": 0,
+            }
+            del tokens["vocab_size"]
+            config = EncoderDecoderConfig.from_encoder_decoder_configs(
+                BertConfig(**stack), BertConfig(**stack), **tokens
+            )
+            model = EncoderDecoderModel(config)
+            model.generation_config = GenerationConfig(**tokens)
+            return model
     raise AssertionError(family)

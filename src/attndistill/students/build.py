@@ -74,9 +74,7 @@ def _shallower(teacher: PreTrainedModel, keep_layers: KeepLayers) -> PreTrainedM
     keep = _by_stack(teacher, stacks, keep_layers)
     config = copy.deepcopy(teacher.config)
     for stack, layers in keep.items():
-        _set_depth(config, stack if len(stacks) > 1 else None, len(layers))
-    if getattr(config, "layer_types", None):
-        config.layer_types = [config.layer_types[layer] for layer in keep[next(iter(stacks))]]
+        _set_layers(config, stack if len(stacks) > 1 else None, layers)
     with torch.random.fork_rng(devices=[]):
         student = _construct(teacher, config)
     weights: Mapping[str, Tensor] = teacher.state_dict()
@@ -153,16 +151,22 @@ def _by_stack(
     return keep
 
 
-def _set_depth(config: PreTrainedConfig, stack: str | None, depth: int) -> None:
-    """Set the number of layers; in an encoder–decoder's config that of one stack."""
-    names = ("num_hidden_layers",) if stack is None else DEPTH_FIELDS.get(stack, ())
-    known = [name for name in names if stack is None or name in config.to_dict()]
-    if not known:
+def _set_layers(config: PreTrainedConfig, stack: str | None, layers: Sequence[int]) -> None:
+    """Say which layers there are; in an encoder–decoder's config of one stack."""
+    part: PreTrainedConfig = config
+    names: tuple[str, ...] = ("num_hidden_layers",)
+    if stack and isinstance(getattr(config, stack, None), PreTrainedConfig):
+        part = getattr(config, stack)
+    elif stack:
+        names = tuple(name for name in DEPTH_FIELDS.get(stack, ()) if name in config.to_dict())
+    if not names:
         raise InputError(
             f"{type(config).__name__} has no known field for the depth of its {stack}: build the "
             "student from a config"
         )
-    setattr(config, known[0], depth)
+    setattr(part, names[0], len(layers))
+    if getattr(part, "layer_types", None):
+        part.layer_types = [part.layer_types[layer] for layer in layers]
 
 
 def _kept_weights(
