@@ -1,12 +1,14 @@
 """Image classification from folders of pictures, through the command line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 from PIL import Image
+from PIL.ImageFile import ImageFile as Picture
 from transformers import (
     AutoModelForImageClassification,
     ViTConfig,
@@ -94,13 +96,50 @@ def test_pictures_in_a_table_and_bad_ones_are_named(workplace, recipe, tmp_path,
     }
     del recipe["teacher"]["train"]
     assert main(["doctor", str(workplace.write(recipe))]) == 0
-    (tmp_path / "train" / "left" / "4.png").write_bytes(b"no picture")
+    bad = tmp_path / "train" / "left" / "4.png"
+    bad.write_bytes(b"no picture")
     assert main(["doctor", str(workplace.write(recipe))]) == 2
-    assert "data row 3 is no picture that can be opened" in capsys.readouterr().err
+    assert f"data row 3 ({bad}) is no picture that can be opened" in capsys.readouterr().err
     recipe["data"]["columns"]["image"] = "kind"
     recipe["data"]["columns"]["label"] = "photo"
     assert main(["doctor", str(workplace.write(recipe))]) == 2
-    assert "data.train: data row 1 is no picture" in capsys.readouterr().err
+    assert "data.train: data row 1 (left) is no picture" in capsys.readouterr().err
     recipe["data"] = {"train": str(workplace.shared / "train.csv"), "max_length": 3}
     assert main(["doctor", str(workplace.write(recipe))]) == 2
     assert "unknown key data.max_length" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".gif"])
+def test_a_picture_that_is_cut_off_is_found_before_training(
+    workplace, recipe, tmp_path, suffix, capsys
+):
+    whole = tmp_path / "train" / "left" / "0.png"
+    cut = tmp_path / "train" / "right" / f"cut{suffix}"
+    Image.open(whole).resize((90, 70)).save(cut)
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    assert main(["run", str(workplace.write(recipe))]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert f"data.train: data row 49 ({cut}) is no picture that can be opened" in error
+    assert not (workplace.own / "teachers").exists()
+    cut.write_bytes(content)
+    assert main(["doctor", str(workplace.write(recipe))]) == 0
+
+
+def test_a_picture_that_breaks_while_training_is_named(workplace, recipe, tmp_path, capsys):
+    broken = tmp_path / "train" / "left" / "20.png"
+    load = Picture.load
+
+    def fails_after_the_check(self):
+        if Path(self.filename) == broken:
+            raise OSError("broken data stream")
+        return load(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picture, "load", fails_after_the_check)
+        assert main(["run", str(workplace.write(recipe))]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.startswith("attndistill: data.train")
+    assert f"a picture ({broken}) cannot be read: broken data stream" in error
