@@ -36,9 +36,28 @@ def attention_divergence(
         mse         sum_k (P_s - P_t)^2
         cosine      1 - cos(P_s, P_t)
 
-    kl, reverse_kl and js are in nats. Gradients reach the student only (query, key, bias, sinks);
-    for kl, d/dS_s = (P_s - P_t) / T. No factor T^2 is applied: a caller who wants the gradient's
-    size kept while T varies (Hinton et al. 2015) multiplies by it.
+    kl, reverse_kl and js are in nats. In PyTorch, with ``log_s = (S_s / T).log_softmax(-1)`` where
+    masked scores are -1e30, ``p_s = log_s.exp()``, the same for t, ``log_m`` the logarithm of
+    (p_s + p_t) / 2, and ``F = torch.nn.functional``, row values are
+
+        kl          F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(-1)
+        reverse_kl  F.kl_div(log_t, log_s, reduction="none", log_target=True).sum(-1)
+        js          (p_t * (log_t - log_m) + p_s * (log_s - log_m)).sum(-1) / 2
+        mse         F.mse_loss(p_s, p_t, reduction="none").sum(-1)
+        cosine      1 - F.cosine_similarity(p_s, p_t, dim=-1)
+
+    The gradient of a row is dS_s = (w - p_s * sum_k w) / T, for kl (p_s - p_t) / T, where w is,
+    with the norms ``n`` of p_s and ``m`` of p_t and ``cos`` of their angle,
+
+        kl          -p_t
+        reverse_kl  p_s * (log_s - log_t)
+        js          p_s * (log_s - log_m) / 2
+        mse         2 * p_s * (p_s - p_t)
+        cosine      p_s * (cos * p_s / n - p_t / m) / n
+
+    It reaches the student only (query, key, bias, sinks). No factor T^2 is applied: a caller who
+    wants the gradient's size kept while T varies (Hinton et al. 2015) multiplies by it. Masked
+    keys have probability 0 on both sides and no gradient.
 
     Args:
         student: the side that learns; query ``[B, Hq, Q, D]``, key ``[B, Hk, K, D]``.
@@ -72,8 +91,12 @@ def attention_divergence(
         >>> dense = torch.nn.functional.kl_div(log_s, log_t, log_target=True, reduction="none")
         >>> torch.testing.assert_close(loss.mean(), dense.sum(-1).mean())
 
-    The distribution loss is that of MiniLM (Wang et al. 2020, https://arxiv.org/abs/2002.10957),
-    the temperature that of Hinton et al. (2015, https://arxiv.org/abs/1503.02531).
+    Sources: kl of attention rows from MiniLM (Wang et al. 2020, https://arxiv.org/abs/2002.10957),
+    the temperature from Hinton et al. (2015, https://arxiv.org/abs/1503.02531); reverse_kl, of
+    token distributions, from MiniLLM (Gu et al. 2024, https://arxiv.org/abs/2306.08543); js from
+    Lin (1991, https://doi.org/10.1109/18.61115); mse is the score of Brier (1950); cosine is half
+    the squared distance of unit-length attention maps (Zagoruyko and Komodakis 2017,
+    https://arxiv.org/abs/1612.03928). All is derived in ``docs/engine.md``.
     """
     problem = prepare(
         student,
@@ -100,10 +123,14 @@ def score_mse(
 
     A row (one batch entry, head and query) has sum_k (S_s - S_t)^2 over the visible keys, with S
     the attention scores before the softmax, softcap and bias included (see `Relation`). Sinks are
-    the score of no key and take no part. The gradient is d/dS_s = 2 (S_s - S_t).
+    the score of no key and take no part. The gradient is dS_s = 2 (S_s - S_t) at visible keys; it
+    reaches the student only (query, key, bias). In PyTorch, with ``visible`` of the scores' shape
+    and ``F = torch.nn.functional``, the mean is
 
-    Without softcap and bias, and with no mask beyond key padding, causality and contiguous
-    segments, the time is linear in the length: |Q K^T|^2 = sum (Q^T Q) * (K^T K).
+        F.mse_loss(scores_s[visible], scores_t[visible])
+
+    Without softcap and bias, and with no mask beyond key padding, causality and (on a CPU)
+    contiguous segments, the time is linear in the length: |Q K^T|^2 = sum (Q^T Q) * (K^T K).
 
     Args:
         student: the side that learns; query ``[B, Hq, Q, D]``, key ``[B, Hk, K, D]``.
@@ -131,7 +158,8 @@ def score_mse(
         >>> dense = torch.nn.functional.mse_loss(scores_s, scores_t)
         >>> torch.testing.assert_close(loss.mean(), dense)
 
-    Source: TinyBERT (Jiao et al. 2020, https://arxiv.org/abs/1909.10351).
+    Source: TinyBERT (Jiao et al. 2020, https://arxiv.org/abs/1909.10351). The linear time is
+    derived in ``docs/engine.md``.
     """
     problem = prepare(
         student, teacher, rows=rows, divergence=None, temperature=1.0, masks=Masks(masks)

@@ -15,7 +15,8 @@ class LossSum:
 
     Attributes:
         total: the sum, in float32 or float64, shape ``[]``, ``[H]`` or ``[B, H, Q]``.
-        count: what it was summed over, same shape; int64, or floating where rows carry weights.
+        count: how many rows (for `score_mse`: visible pairs of a query and a key), same shape;
+            int64, or floating where rows carry weights.
 
     Example:
         >>> first = LossSum(torch.tensor(3.0), torch.tensor(2))

@@ -14,7 +14,11 @@ class Option(StrEnum):
 
 
 class Impl(Option):
-    """How an operation is computed; the mathematics is the same."""
+    """How an operation is computed; the mathematics is the same.
+
+    "reference" is dense, "blockwise" runs anywhere in linear memory, "triton" on CUDA; "auto" picks
+    one of the last two, see `choose_impl`.
+    """
 
     AUTO = "auto"
     REFERENCE = "reference"
