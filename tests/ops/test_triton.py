@@ -71,15 +71,16 @@ def outcome(student, teachers, *, dtype=None, impl, per="all", **options):
 def assert_as_exact(student, teachers, dtype, **options):
     """The error is at most twice plain PyTorch's own in that dtype, plus what rounding alone makes.
 
-    A score of size s is rounded to eps s, which changes its probability by that share; the value
-    of a row is a difference of logarithms of that size.
+    A score is rounded to eps of what it sums, scale |q||k|, on either side, and the logarithm of a
+    row's sum that the backward is given to eps of the largest: each changes a probability by that
+    share. The value of a row is a difference of logarithms of that size.
     """
     exact, count = outcome(student, teachers, dtype=torch.float64, impl="reference", **options)
     plain, _ = outcome(student, teachers, impl="reference", **options)
     ours, our_count = outcome(student, teachers, impl="triton", **options)
     torch.testing.assert_close(our_count, count, check_dtype=False)
     eps = torch.finfo(torch.float32).eps
-    scores = (student.scale * student.query.double() @ student.key[:, :1].double().mT).abs().max()
+    scores = sum(_largest_sum(side) for side in (student, *teachers))
     for name, wanted, theirs, got in zip(("value", "dQ", "dK"), exact, plain, ours, strict=True):
         size = wanted.abs().max()
         budget = 2 * (theirs - wanted).abs().max() + eps * (8 + 2 * scores) * size
@@ -89,6 +90,11 @@ def assert_as_exact(student, teachers, dtype, **options):
             budget += torch.finfo(torch.float16).eps * size
         error = (got - wanted).abs().max()
         assert error <= budget + 1e-7, f"{name}: error {error:.1e}, budget {budget:.1e}"
+
+
+def _largest_sum(side):
+    key = side.key.abs().repeat_interleave(side.query.shape[1] // side.key.shape[1], dim=1)
+    return (side.scale * side.query.abs() @ key.mT).max().double()
 
 
 @pytest.mark.parametrize("mask", MASKS)

@@ -6,9 +6,11 @@ w = P_s * dL/dP_s elementwise, every divergence has the gradient
     dL/dz = w - P_s * sum(w),
 
 so one is added by its value and its w. Nothing is divided by a probability: those underflow.
-Values are formed without cancellation, so that they stay exact and >= 0 as the student converges.
+Values are formed without cancellation, so that they stay exact as the student converges. All is
+derived in docs/engine.md.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -22,7 +24,12 @@ MASKED = -1e30
 
 
 class Divergence(Option):
-    """A divergence between the rows of two relations (P_t teacher, P_s student)."""
+    """A divergence between the rows of two relations (P_t teacher, P_s student).
+
+    "kl" is KL(P_t || P_s), "reverse_kl" KL(P_s || P_t), "js" the Jensen-Shannon divergence, "mse"
+    the squared distance of the rows, "cosine" one minus the cosine of their angle. See
+    `attention_divergence` for the equations, gradients and sources.
+    """
 
     KL = "kl"
     REVERSE_KL = "reverse_kl"
@@ -51,79 +58,99 @@ def compare_rows(divergence: Divergence | None, student: Tensor, teachers: list[
     if divergence is None:
         difference = student - sum(teachers[1:], teachers[0]) / len(teachers)
         return RowLoss(difference.square().sum(-1), 2 * difference)
-    log_s = student.log_softmax(-1)
-    log_t = _log_mean([scores.log_softmax(-1) for scores in teachers])
+    p_s, p_t = _softmax(student), _mean([_softmax(scores) for scores in teachers])
     match divergence:
         case Divergence.KL:
-            return _kl(log_s, log_t)
+            return _kl(p_s, p_t)
         case Divergence.REVERSE_KL:
-            return _reverse_kl(log_s, log_t)
+            return _reverse_kl(p_s, p_t)
         case Divergence.JS:
-            return _js(log_s, log_t)
+            return _js(p_s, p_t)
         case Divergence.MSE:
-            return _mse(log_s, log_t)
+            return _mse(p_s, p_t)
         case Divergence.COSINE:
-            return _cosine(log_s, log_t)
+            return _cosine(p_s, p_t)
 
 
-def _log_mean(logs: list[Tensor]) -> Tensor:
-    """Returns the logarithm of the mean of exponentials; of equal ones their logarithm exactly."""
-    if len(logs) == 1:
-        return logs[0]
-    stacked = torch.stack(logs)
+class Rows(NamedTuple):
+    """Rows of probabilities and their logarithms, which do not underflow, ``[R, K]`` both."""
+
+    prob: Tensor
+    log: Tensor
+
+
+def _softmax(scores: Tensor) -> Rows:
+    """Both from one exponential."""
+    shifted = scores - scores.amax(-1, keepdim=True)
+    exponentials = shifted.exp()
+    total = exponentials.sum(-1, keepdim=True)
+    return Rows(exponentials * total.reciprocal(), shifted - total.log())
+
+
+def _mean(rows: list[Rows]) -> Rows:
+    """The mean of probabilities, its logarithm formed without underflow; exact for equal ones."""
+    if len(rows) == 1:
+        return rows[0]
+    stacked = torch.stack([each.log for each in rows])
     largest = stacked.amax(0)
-    return largest + torch.log1p(torch.expm1(stacked - largest).mean(0))
+    log = largest + torch.log1p(torch.expm1(stacked - largest).mean(0))
+    return Rows(log.exp(), log)
 
 
-# As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
-# With a = |gap|, e = expm1(-a) and L the larger probability, the smaller is L (1 + e) and a term
-# L |e + a| where P is the larger, L |e + a (1 + e)| where Q is: nothing overflows, and |Q - P|,
-# which is -L e, is as accurate as the larger.
-
-
-def _kl(log_s: Tensor, log_t: Tensor) -> RowLoss:
-    terms, difference = _kl_terms(log_t, log_s)
+def _kl(s: Rows, t: Rows) -> RowLoss:
+    terms, difference = _kl_terms(t, s)
     return RowLoss(terms.sum(-1), difference)  # w = -P_t
 
 
-def _reverse_kl(log_s: Tensor, log_t: Tensor) -> RowLoss:
-    terms, _ = _kl_terms(log_s, log_t)
-    p_s = log_s.exp()
-    return RowLoss(terms.sum(-1), _through_softmax(p_s, p_s * (log_s - log_t)))
+def _reverse_kl(s: Rows, t: Rows) -> RowLoss:
+    terms, _ = _kl_terms(s, t)
+    return RowLoss(terms.sum(-1), _through_softmax(s.prob, s.prob * (s.log - t.log)))
 
 
-def _kl_terms(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+# As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
+# Where P and Q are close that is P f(gap) and Q - P = P (f(gap) - gap), for f(x) = e^-x - 1 + x by
+# its series: neither cancels. Elsewhere nothing does, and no exponential of a gap can overflow.
+
+
+def _kl_terms(p: Rows, q: Rows) -> tuple[Tensor, Tensor]:
     """Returns the terms of KL(P || Q) with Q - P added, and Q - P."""
-    gap = log_p - log_q
-    size, larger = gap.abs(), torch.maximum(log_p, log_q).exp()
-    e = torch.expm1(-size)
-    terms = larger * (e + size * torch.where(gap > 0, 1, 1 + e)).abs()
-    return terms, torch.copysign(larger * e, -gap)
+    gap = p.log - q.log
+    close, series = gap.abs() < 0.5, _remainder(gap)
+    difference = torch.where(close, p.prob * (series - gap), q.prob - p.prob)
+    return torch.where(close, p.prob * series, difference + p.prob * gap), difference
 
 
-def _js(log_s: Tensor, log_t: Tensor) -> RowLoss:
+def _remainder(x: Tensor) -> Tensor:
+    """Returns e^-x - 1 + x = x^2 (1/2! - x/3! + x^2/4! ...) for |x| < 1/2, to x's precision."""
+    terms = 15 if x.dtype == torch.float64 else 8
+    total = torch.full_like(x, 1 / math.factorial(terms + 1))
+    for k in range(terms, 1, -1):
+        total = 1 / math.factorial(k) - x * total
+    return total * x * x
+
+
+def _js(s: Rows, t: Rows) -> RowLoss:
     # With M = (P_s + P_t) / 2: log P_s - log M, by an exponential that never overflows.
-    p_s, p_t, gap = log_s.exp(), log_t.exp(), log_s - log_t
+    gap = s.log - t.log
     shared = torch.log1p(0.5 * torch.expm1(-gap.abs()))
     from_s, from_t = gap.clamp_max(0) - shared, -gap.clamp_min(0) - shared
-    half = 0.5 * p_s * from_s
-    return RowLoss((half + 0.5 * p_t * from_t).sum(-1), _through_softmax(p_s, half))
+    half = 0.5 * s.prob * from_s
+    return RowLoss((half + 0.5 * t.prob * from_t).sum(-1), _through_softmax(s.prob, half))
 
 
-def _mse(log_s: Tensor, log_t: Tensor) -> RowLoss:
-    p_s = log_s.exp()
-    difference = p_s - log_t.exp()
-    return RowLoss(difference.square().sum(-1), _through_softmax(p_s, 2 * p_s * difference))
+def _mse(s: Rows, t: Rows) -> RowLoss:
+    difference = s.prob - t.prob
+    w = 2 * s.prob * difference
+    return RowLoss(difference.square().sum(-1), _through_softmax(s.prob, w))
 
 
-def _cosine(log_s: Tensor, log_t: Tensor) -> RowLoss:
+def _cosine(s: Rows, t: Rows) -> RowLoss:
     # 1 - cos = |u_s - u_t|^2 / 2 for the unit vectors u = P / |P|, which does not cancel.
-    p_s, p_t = log_s.exp(), log_t.exp()
-    unit_s = p_s / p_s.norm(dim=-1, keepdim=True)
-    difference = unit_s - p_t / p_t.norm(dim=-1, keepdim=True)
+    unit_s = s.prob / s.prob.norm(dim=-1, keepdim=True)
+    difference = unit_s - t.prob / t.prob.norm(dim=-1, keepdim=True)
     value = 0.5 * difference.square().sum(-1, keepdim=True)
     w = unit_s * (difference - value * unit_s)
-    return RowLoss(value.squeeze(-1), _through_softmax(p_s, w))
+    return RowLoss(value.squeeze(-1), _through_softmax(s.prob, w))
 
 
 def _through_softmax(p_s: Tensor, w: Tensor) -> Tensor:
