@@ -50,6 +50,22 @@ def test_parts_of_a_step_add_up_to_it():
     assert summed == pytest.approx(float(distiller.loss(whole).detach()), rel=1e-5)
 
 
+def test_the_terms_of_a_loss_are_told_with_it():
+    weights = {"task": 0.5, "logits": 2.0, "attention": 3.0}
+    kinds = {"task": TaskTerm, "logits": LogitsTerm, "attention": AttentionTerm}
+    objective = Objective({name: kinds[name](weight=weight) for name, weight in weights.items()})
+    distiller = Distiller(make_bert(2, seed=1), make_bert(4, seed=2), objective=objective)
+    batch = make_batch([9, 4, 7])
+    loss, terms = distiller.loss_and_terms(batch)
+    assert float(loss) == float(distiller.loss(batch))
+    assert float(loss) == pytest.approx(sum(weights[n] * float(v) for n, v in terms.items()))
+    assert not any(value.requires_grad for value in terms.values())
+    readings = distiller.read_terms(batch)
+    assert {n: float(v) for n, v in terms.items()} == pytest.approx(
+        {name: reading.value for name, reading in readings.items()}
+    )
+
+
 def test_the_teacher_stops_after_the_last_layer_that_teaches():
     student, teacher = make_bert(2, seed=1), make_bert(4, seed=2)
     batch = make_batch([9, 4])

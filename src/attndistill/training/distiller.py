@@ -34,9 +34,10 @@ class Distiller:
     Args:
         student: the model that learns.
         teacher: the model it learns from: run in evaluation mode without gradients and never
-            changed; on the student's device, or spread by a ``device_map``. None where no term
-            needs one, and for a student with PEFT adapters, which then learns from itself with the
-            adapters off: the weights are in memory once.
+            changed; on the student's device, or spread or offloaded by a ``device_map``; in any
+            dtype, also quantized. None where no term needs one, and for a student with PEFT
+            adapters, which then learns from itself with the adapters off: the weights are in
+            memory once.
         objective: what to train for.
         layer_map: for attention terms without a layer map of their own, see `resolve_layer_map`.
 
@@ -103,8 +104,27 @@ class Distiller:
                 default the mean over this batch.
             student: the student as it is wrapped for training, if it is.
         """
+        return self.loss_and_terms(batch, counts=counts, student=student)[0]
+
+    def loss_and_terms(
+        self,
+        batch: Batch,
+        *,
+        counts: Mapping[str, Tensor] | None = None,
+        student: nn.Module | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective on a batch as `loss`, and the terms it is the weighted sum of, for a log.
+
+        Args:
+            batch: see `loss`.
+            counts: see `loss`; the terms of the parts of an optimizer step add up too.
+            student: see `loss`.
+
+        Returns:
+            The loss, and each term's value before its weight, without a graph.
+        """
         counts = self.objective.counts(batch) if counts is None else counts
-        return self.objective.loss(self.step(batch, student=student), counts)[0]
+        return self.objective.loss(self.step(batch, student=student), counts)
 
     def read_terms(self, batch: Batch) -> dict[str, TermReading]:
         """Value and gradient of every term on one batch, without an update.

@@ -17,6 +17,7 @@ from ..objectives import Objective, TaskTerm, TermReading, read_terms
 from ..objectives.guards import check_finite
 from .arguments import DistillationArguments
 from .distiller import Distiller
+from .placement import place_teacher
 from .tallies import Tally
 
 
@@ -88,8 +89,8 @@ class DistillationTrainer(Seq2SeqTrainer):
             optimizers=optimizers,
         )
         self.teacher_model = teacher_model
-        if teacher_model is not None and not hasattr(teacher_model, "hf_device_map"):
-            teacher_model.to(self.args.device)  # type: ignore[arg-type]
+        if teacher_model is not None:
+            place_teacher(teacher_model, self.args.device)
         self.term_readings: dict[str, TermReading] | None = None
         self._step_counts: dict[str, Tensor] = {}
         self._keeps_logits = True
