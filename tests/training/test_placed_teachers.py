@@ -14,7 +14,7 @@ from tiny import (
     make_seq2seq_batch,
     make_text_batch,
 )
-from transformers import LlamaForCausalLM
+from transformers import BitsAndBytesConfig, LlamaForCausalLM
 
 from attndistill import (
     AttentionTerm,
@@ -25,8 +25,10 @@ from attndistill import (
     Objective,
     RelationTerm,
     TaskTerm,
+    build_student,
 )
 from attndistill.capture import capture
+from attndistill.errors import InputError
 
 ATTENTION = Objective({"attention": AttentionTerm()})
 FULL = Objective({"task": TaskTerm(), "logits": LogitsTerm(), "attention": AttentionTerm()})
@@ -188,11 +190,34 @@ def test_a_teacher_on_the_students_device_is_neither_moved_nor_cast(tmp_path, mo
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
 
 
+def assert_builds_a_plain_student(teacher, folder):
+    student = build_student(teacher, config={"num_hidden_layers": 1})
+    assert not hasattr(student.config, "quantization_config")
+    student.save_pretrained(folder)
+    loaded = LlamaForCausalLM.from_pretrained(folder)
+    assert not getattr(loaded, "is_quantized", False)
+    weights = student.state_dict()
+    assert all(torch.equal(weights[n], tensor) for n, tensor in loaded.state_dict().items())
+    with pytest.raises(InputError, match="are quantized: load the model once more without"):
+        build_student(teacher, keep_layers=[0])
+
+
+def test_a_student_of_a_quantized_teacher_is_a_plain_one(tmp_path):
+    teacher = make_llama(2)
+    teacher.is_quantized = True
+    teacher.config.quantization_config = BitsAndBytesConfig(load_in_8bit=True)
+    assert_builds_a_plain_student(teacher, tmp_path)
+    assert teacher.config.quantization_config.load_in_8bit
+
+
+def test_layers_of_an_offloaded_teacher_are_not_copied():
+    with pytest.raises(InputError, match="are offloaded: load the model once more without device"):
+        build_student(cpu_offload(make_llama(2), execution_device="cpu"), keep_layers=[0])
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_quantized_teacher_teaches(tmp_path, bits):
     pytest.importorskip("bitsandbytes", reason="quantized weights need bitsandbytes")
-    from transformers import BitsAndBytesConfig
-
     plain = make_llama(3, seed=2, hidden_size=32, head_dim=8)
     plain.save_pretrained(tmp_path / "teacher")
     teacher = LlamaForCausalLM.from_pretrained(
@@ -205,3 +230,4 @@ def test_a_quantized_teacher_teaches(tmp_path, bits):
     for name in ("loss_logits", "loss_attention"):
         assert history[0][name] == pytest.approx(expected[0][name], rel=0.25)
         assert history[0][name] != expected[0][name]
+    assert_builds_a_plain_student(teacher, tmp_path / "student")

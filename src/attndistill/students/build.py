@@ -55,18 +55,32 @@ def build_student(
             generator. Vocabulary and labels stay the teacher's.
 
     Returns:
-        The student, in the teacher's dtype, on the CPU, in training mode.
+        The student, in the teacher's dtype, on the CPU, in training mode. Of a quantized teacher
+        it is a plain one, in the dtype of what is not quantized.
 
     Raises:
-        InputError: not exactly one of the two, a layer out of range, or a config that the
-            architecture does not have or cannot be built.
+        InputError: not exactly one of the two, a layer out of range, weights that cannot be
+            copied, or a config that the architecture does not have or cannot be built.
     """
     if (keep_layers is None) == (config is None):
         raise InputError("build_student takes one of keep_layers or config, and not both")
     if keep_layers is not None:
+        _check_copyable(teacher)
         return _shallower(teacher, keep_layers)
     assert config is not None
     return _construct(teacher, _changed_config(teacher.config, config))
+
+
+def _check_copyable(teacher: PreTrainedModel) -> None:
+    quantized = getattr(teacher, "is_quantized", False)
+    if quantized or any(weight.device.type == "meta" for weight in teacher.parameters()):
+        state = "quantized" if quantized else "offloaded"
+        option = "quantization_config" if quantized else "device_map"
+        raise InputError(
+            f"keep_layers copies the teacher's weights, but those of this {type(teacher).__name__} "
+            f"are {state}: load the model once more without {option} to build the student from it, "
+            "or build the student from a config"
+        )
 
 
 def _shallower(teacher: PreTrainedModel, keep_layers: KeepLayers) -> PreTrainedModel:
@@ -245,6 +259,7 @@ def _check_head_width(config: PreTrainedConfig) -> None:
 
 
 def _construct(teacher: PreTrainedModel, config: PreTrainedConfig) -> PreTrainedModel:
+    config.__dict__.pop("quantization_config", None)
     try:
         student = type(teacher)(config)
         student.to(teacher.dtype)  # type: ignore[arg-type]
