@@ -1,7 +1,14 @@
 """How queries, keys and values leave a model, under any attention backend."""
 
-from .architectures import AttentionLayer, attention_layers, depth
+from .architectures import AttentionLayer, attention_layers, depth, skipped_parts
 from .context import capture
 from .record import AttentionRecord
 
-__all__ = ["AttentionLayer", "AttentionRecord", "attention_layers", "capture", "depth"]
+__all__ = [
+    "AttentionLayer",
+    "AttentionRecord",
+    "attention_layers",
+    "capture",
+    "depth",
+    "skipped_parts",
+]

@@ -98,4 +98,4 @@ def _find_group(
             "that is to be taught (cross: true is cross-attention)"
         )
     wanted = f"{stack} {kind}-attention" if stack else f"{kind}-attention"
-    raise InputError(f"{has}, but no {wanted}")
+    raise InputError(f"{has}, but no {wanted} that can be captured")

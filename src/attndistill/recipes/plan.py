@@ -32,11 +32,15 @@ def plan_lines(
 
 
 def architecture(model: PreTrainedModel) -> str:
-    """A model's class and measures, such as ``Bert…, 6 layers, 12 heads, 384 wide``."""
+    """A model's class and measures, such as ``Bert…, 6 attention layers, 12 heads, 384 wide``."""
     config = model.config
     heads = getattr(config, "num_attention_heads", None)
     width = getattr(config, "hidden_size", None)
-    measures = [f"{len(attention_layers(model))} layers", f"{heads} heads", f"{width} wide"]
+    measures = [
+        f"{len(attention_layers(model))} attention layers",
+        f"{heads} heads",
+        f"{width} wide",
+    ]
     return ", ".join([type(model).__name__, *measures])
 
 

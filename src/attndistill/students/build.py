@@ -87,8 +87,10 @@ def _shallower(teacher: PreTrainedModel, keep_layers: KeepLayers) -> PreTrainedM
     stacks = _stacks(teacher)
     keep = _by_stack(teacher, stacks, keep_layers)
     config = copy.deepcopy(teacher.config)
+    # Of an encoder–decoder such as LongT5 one stack alone may be captured.
+    several = len(stacks) > 1 or bool(config.is_encoder_decoder)
     for stack, layers in keep.items():
-        _set_layers(config, stack if len(stacks) > 1 else None, layers)
+        _set_layers(config, stack if several else None, layers)
     with torch.random.fork_rng(devices=[]):
         student = _construct(teacher, config)
     weights: Mapping[str, Tensor] = teacher.state_dict()
@@ -153,7 +155,8 @@ def _by_stack(
     for stack, layers in keep.items():
         if stack not in stacks:
             raise InputError(
-                f"{type(teacher).__name__} has no stack {stack!r}, only {', '.join(stacks)}"
+                f"{type(teacher).__name__} has no stack {stack!r}, only {', '.join(stacks)}: those "
+                "whose attention can be captured"
             )
         depth = stacks[stack].depth
         if not layers or sorted(set(layers)) != layers or not set(layers) <= set(range(depth)):
@@ -178,9 +181,24 @@ def _set_layers(config: PreTrainedConfig, stack: str | None, layers: Sequence[in
             f"{type(config).__name__} has no known field for the depth of its {stack}: build the "
             "student from a config"
         )
+    types = getattr(part, "layer_types", None)
     setattr(part, names[0], len(layers))
-    if getattr(part, "layer_types", None):
-        part.layer_types = [part.layer_types[layer] for layer in layers]
+    if types:
+        _set_types(part, [types[layer] for layer in layers])
+
+
+def _set_types(config: PreTrainedConfig, types: Sequence[str]) -> None:
+    """Say of which type each layer is; some configs (Jamba, Bamba) tell it by its number alone."""
+    try:
+        config.layer_types = types
+    except AttributeError as error:
+        theirs = list(config.layer_types)
+        if theirs != types:
+            raise InputError(
+                f"{type(config).__name__} tells a layer's type by its number: {len(types)} layers "
+                f"are {', '.join(theirs)}, but those kept are {', '.join(types)}; keep layers of "
+                "these types in this order, or build the student from a config"
+            ) from error
 
 
 def _kept_weights(
@@ -245,7 +263,7 @@ def _check_depth(config: PreTrainedConfig, *, types_given: bool) -> None:
             f"layer_types names {len(types)} layers, but num_hidden_layers is {depth}: give "
             "layer_types with one type per layer"
         )
-    if types:
+    if types and len(types) > depth:
         config.layer_types = types[:depth]
 
 

@@ -4,6 +4,7 @@ from .attention_call import PartCall
 from .layers import AttentionLayer, attention_config, attention_layers, base_model, depth
 from .modules import attention_forward, uses_attention_interface
 from .rebuilt import rebuilding
+from .skipped import skipped_parts
 
 __all__ = [
     "AttentionLayer",
@@ -14,5 +15,6 @@ __all__ = [
     "base_model",
     "depth",
     "rebuilding",
+    "skipped_parts",
     "uses_attention_interface",
 ]

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from .modules import uses_attention_interface
+from .nearby import ENCODERS, supported_instead
 from .rebuilt import rebuilding
 from .skipped import warn_of_skipped
 
@@ -23,7 +24,6 @@ STACK_WORDS = {
     "text_model": "text",
 }
 CROSS_ATTENTION_WORDS = ("crossattention", "encoder_attn", "encdecattention", "cross_attn")
-SUPPORTED_EXAMPLES = "BERT, RoBERTa, DistilBERT, ELECTRA, ModernBERT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,8 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
     if not layers:
         raise InputError(
             f"{type(model).__name__} has no attention that capture can see: neither through "
-            "Transformers' AttentionInterface nor in a module whose scores it can rebuild; use a "
-            f"model of another family, such as {SUPPORTED_EXAMPLES}"
+            "Transformers' AttentionInterface nor in a module whose scores it can rebuild; "
+            f"{supported_instead(model)}"
         )
     warn_of_skipped(model, [layer.name for layer in layers])
     return layers
@@ -93,7 +93,7 @@ def depth(model: nn.Module) -> int:
     if len(groups) > 1:
         raise InputError(
             f"{type(model).__name__} has {', '.join(groups)}: a layer map pairs the layers of one "
-            f"stack of self-attention; use an encoder such as {SUPPORTED_EXAMPLES}"
+            f"stack of self-attention; use an encoder or decoder alone, such as {ENCODERS}"
         )
     return len(layers)
 
