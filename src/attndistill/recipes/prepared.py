@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 from transformers.trainer_utils import has_length
 
-from ..capture import attention_layers
+from ..capture import attention_layers, skipped_parts
 from ..errors import InputError
 from ..evaluation import Assessment
 from ..matching import GroupMatch, match_layers
@@ -82,6 +82,8 @@ class Prepared:
         yield from self.examples.notes
         for split in self.data.splits().values():
             yield from split.notes
+        captured = [layer.name for layer in attention_layers(self.teacher)]
+        yield from skipped_parts(self.teacher, captured)
         for name in ("metric", "collate"):
             if (own := getattr(self.task, name)) is not None:
                 yield f"The {name} is the caller's own: {getattr(own, '__name__', own)}."
