@@ -7,13 +7,11 @@ import time
 import pytest
 import torch
 import yaml
-from recipes.workplace import Workplace, furnish, write_csv
+from recipes.workplace import Killed, Workplace, furnish, kill_at, only_error, write_csv
 from safetensors.torch import load_file
-from transformers import TrainerCallback
 
 from attndistill import cli
 from attndistill.cli import main
-from attndistill.training import DistillationTrainer
 
 
 @pytest.fixture(scope="session")
@@ -24,39 +22,6 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def workplace(shared, tmp_path):
     return Workplace(shared=shared, own=tmp_path)
-
-
-class Killed(Exception):
-    pass
-
-
-@pytest.fixture
-def killed_at(monkeypatch):
-    """Make training die after a step, as a killed process would: nothing is tidied up."""
-
-    def arrange(step, error):
-        class Kill(TrainerCallback):
-            def on_step_end(self, args, state, control, **_):
-                if state.global_step == step:
-                    raise error
-
-        real = DistillationTrainer.__init__
-
-        def patched(self, *args, **kwargs):
-            real(self, *args, **kwargs, callbacks=[Kill()])
-
-        monkeypatch.setattr(DistillationTrainer, "__init__", patched)
-
-    return arrange
-
-
-def only_error(capsys):
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    lines = captured.err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("attndistill: ")
-    return lines[0]
 
 
 def test_help_is_quick_and_light():
@@ -158,16 +123,14 @@ def test_an_output_folder_with_something_else_is_left_alone(capsys, workplace):
     assert "holds a run of another recipe" in only_error(capsys)
 
 
-def test_a_killed_run_resumes_to_the_same_student(capsys, workplace, killed_at, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_student(capsys, workplace):
     recipe = workplace.recipe
     recipe["training"] |= {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 5}
     whole = workplace.write(recipe | {"output_dir": str(workplace.own / "whole")}, "whole.yaml")
     assert main(["run", str(whole)]) == 0
     file = workplace.write(recipe)
-    with monkeypatch.context():
-        killed_at(8, Killed("power cut"))
+    with kill_at(8, Killed("power cut")):
         assert main(["run", str(file)]) == 1
-    monkeypatch.undo()
     captured = capsys.readouterr()
     assert "Traceback" in captured.err
     assert captured.err.strip().endswith("failed while running: Killed: power cut")
@@ -178,6 +141,7 @@ def test_a_killed_run_resumes_to_the_same_student(capsys, workplace, killed_at, 
     (broken / "optimizer.pt").write_bytes(b"cut off")
     assert main(["run", str(file), "--resume"]) == 0
     out = capsys.readouterr().out
+    assert "checkpoint-99 was not written to its end" in out
     assert "Resumed from checkpoint-5" in out
     weights = [
         load_file(workplace.own / name / "student" / "model.safetensors")
@@ -211,9 +175,9 @@ def test_a_run_that_diverged_fails_and_saves_nothing(capsys, workplace):
     assert not (workplace.own / "run" / "student").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(capsys, workplace, killed_at):
-    killed_at(2, KeyboardInterrupt())
-    assert main(["run", str(workplace.write(workplace.recipe))]) == 130
+def test_ctrl_c_says_how_to_go_on(capsys, workplace):
+    with kill_at(2, KeyboardInterrupt()):
+        assert main(["run", str(workplace.write(workplace.recipe))]) == 130
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("attndistill: interrupted")
     assert "--resume" in error
@@ -268,6 +232,20 @@ def test_compare_runs_every_arm_and_seed_once(capsys, workplace):
     assert difference["seeds"] == [42, 43]
     quality = {arm["name"]: arm["quality"] for arm in comparison["arms"][:2]}
     assert quality["task+logits"] == report["student"]["quality"]
+
+
+def test_the_arms_to_compare_can_be_chosen(capsys, workplace):
+    recipe = workplace.recipe
+    recipe["objective"] = {"task": {}, "logits": {}, "attention": {}}
+    file = str(workplace.write(recipe))
+    assert main(["compare", file, "--arm", "task+logit"]) == 2
+    assert "--arm task+logit: a term is 'logit'; did you mean 'logits'?" in only_error(capsys)
+    chosen = ["--arm", "attention + task", "--arm", "task+attention", "--seeds", "1"]
+    assert main(["compare", file, *chosen]) == 0
+    report = json.loads((workplace.own / "run" / "report.json").read_text())
+    arms = [arm["name"] for arm in report["comparison"]["arms"]]
+    assert arms == ["task+attention", "task+logits+attention"]
+    assert report["student"]["quality"] == report["comparison"]["arms"][1]["quality"]
 
 
 def test_an_arm_runs_again_with_the_teacher_of_its_comparison(capsys, workplace):

@@ -14,8 +14,10 @@ def run() -> int:
     articles = wikipedia()
     described = articles[articles["description"].str.strip() != ""]
     write_splits(described[["extract", "description"]], ROWS, MADE / "descriptions")
-    settings = ["--set", f"teacher.model={minilm_encoder_decoder()}", *sys.argv[1:]]
-    return main(["compare", "benchmarks/real/summarization.yaml", *settings])
+    settings = ["--set", f"teacher.model={minilm_encoder_decoder()}", "--seeds", "1"]
+    for arm in ("task", "task+logits+encoder_attention+decoder_attention"):
+        settings += ["--arm", arm]
+    return main(["compare", "benchmarks/real/summarization.yaml", *settings, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -111,6 +111,14 @@ def doctor(recipe: RecipeFile, settings: Settings = None, output_dir: OutputDir 
 def compare(
     recipe: RecipeFile,
     seeds: Annotated[int, typer.Option("--seeds", help="Training seeds per arm.")] = 3,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            metavar="TERM+TERM",
+            help="Compare the full objective with these terms only; repeatable.",
+        ),
+    ] = None,
     settings: Settings = None,
     output_dir: OutputDir = None,
 ) -> None:
@@ -125,7 +133,7 @@ def compare(
 
     quieten_libraries()
     loaded = load_recipe(recipe, settings=settings or (), output_dir=output_dir)
-    print_report(compare_arms(loaded, seeds=seeds))
+    print_report(compare_arms(loaded, seeds=seeds, chosen=arm or ()))
 
 
 @app.command()

@@ -1,13 +1,14 @@
 """The objective's terms added one after another, over several seeds: which of them pays?"""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
 from ..evaluation import ArmRun, RunReport, compare_arms, write_report
 from .arguments import MOST_SEEDS
+from .checking import choose
 from .console import say
 from .measure import Distilled
 from .output import (
@@ -25,7 +26,7 @@ from .run import distil
 from .schema import Recipe
 
 
-def compare(recipe: Recipe, *, seeds: int) -> RunReport:
+def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunReport:
     """Train every arm with every seed, and compare them on the same test rows.
 
     The arms are the recipe's terms in the order task, logits, attention, each added to those
@@ -33,8 +34,14 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
     is the run in the recipe's folder; the others are in ``arms/<arm>/seed-<seed>/``. A finished
     arm is not run again, an unfinished one is resumed.
 
+    Args:
+        recipe: the recipe.
+        seeds: training seeds per arm, from the recipe's own on.
+        chosen: the arms beside the full objective, each by its terms, as in ``task+logits``; by
+            default every one there is.
+
     Raises:
-        InputError: see `run`.
+        InputError: see `run`; a chosen arm has a term that the objective lacks.
     """
     if seeds < 1:
         raise InputError(f"--seeds must be at least 1, not {seeds}")
@@ -42,13 +49,14 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
         raise InputError(
             f"--seeds {seeds} from seed {recipe.seed} on goes beyond {MOST_SEEDS - 1}, the last one"
         )
+    subsets = _chosen_terms(recipe, chosen)
     claim_output(recipe, resume=True)
     prepared = prepare(recipe)
     record_recipe(recipe)
     for note in prepared.notes():
         say(note)
     runs, full = [], None
-    for name, arm in arms(recipe, seeds):
+    for name, arm in arms(recipe, seeds, subsets):
         say(f"\nArm {name}, seed {arm.seed}")
         is_main = arm.output_dir == recipe.output_dir
         distilled = _finished(arm, prepared) or _distil_arm(arm, prepared, is_main)
@@ -70,17 +78,32 @@ def compare(recipe: Recipe, *, seeds: int) -> RunReport:
     return report
 
 
-def arms(recipe: Recipe, seeds: int) -> Iterator[tuple[str, Recipe]]:
-    """Name and recipe of every run, seed by seed."""
-    terms = list(recipe.terms)
+def arms(
+    recipe: Recipe, seeds: int, subsets: Sequence[Sequence[str]]
+) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of every run, seed by seed; the full objective comes last."""
     for seed in range(recipe.seed, recipe.seed + seeds):
-        for count in range(1, len(terms) + 1):
-            arm = replace(recipe.with_terms(terms[:count]), seed=seed)
+        for terms in subsets:
+            arm = replace(recipe.with_terms(terms), seed=seed)
             name = arm_name(arm)
-            if count < len(terms) or seed != recipe.seed:
+            if len(terms) < len(recipe.terms) or seed != recipe.seed:
                 folder = Path(recipe.output_dir, ARMS, name, f"seed-{seed}")
                 arm = replace(arm, output_dir=str(folder))
             yield name, arm
+
+
+def _chosen_terms(recipe: Recipe, chosen: Sequence[str]) -> list[list[str]]:
+    """The terms of each arm, in the objective's order."""
+    terms = list(recipe.terms)
+    if not chosen:
+        return [terms[:count] for count in range(1, len(terms) + 1)]
+    subsets: list[list[str]] = []
+    for arm in chosen:
+        names = [choose(name.strip(), terms, f"--arm {arm}: a term") for name in arm.split("+")]
+        subset = [name for name in terms if name in names]
+        if subset not in (terms, *subsets):
+            subsets.append(subset)
+    return [*subsets, terms]
 
 
 def arm_name(recipe: Recipe) -> str:
