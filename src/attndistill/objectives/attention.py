@@ -27,7 +27,7 @@ class AttentionTerm(LayerwiseTerm):
             head learns from the mean of its share of the teacher's heads, see `averaged_heads`.
             ``relation``: each side's heads are concatenated and cut anew, see `resplit`.
         relation_heads: R of ``heads: relation``, which divides both models' features; None for
-            the greatest number that divides both models' numbers of heads.
+            the greatest number that divides both models' numbers of key heads.
         cross: the stack's cross-attention in place of its self-attention.
     """
 

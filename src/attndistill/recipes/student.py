@@ -38,7 +38,13 @@ class Lora:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptLayers:
-    """A student made of some of the teacher's layers (0-based), by stack where it has several."""
+    """A student made of some of the teacher's layers, with their weights.
+
+    Attributes:
+        keep_layers: numbers of layers from 0, ascending; of a model with several stacks by stack,
+            as in ``{encoder: [0, 2], decoder: [0]}``: one that is not named is kept whole.
+        lora: train adapters in place of all weights.
+    """
 
     keep_layers: tuple[int, ...] | Mapping[str, tuple[int, ...]]
     lora: Lora | None = None
@@ -46,7 +52,12 @@ class KeptLayers:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentModel:
-    """A student that starts from a model of its own: a folder or a name on the model hub."""
+    """A student that starts from a model of its own.
+
+    Attributes:
+        model: a folder, or a name on the model hub; with the teacher's tokenizer and labels.
+        lora: train adapters in place of all weights.
+    """
 
     model: str
     lora: Lora | None = None
@@ -54,7 +65,12 @@ class StudentModel:
 
 @dataclass(frozen=True, kw_only=True)
 class FreshStudent:
-    """A student of the teacher's architecture with these config fields and fresh weights."""
+    """A student of the teacher's architecture with fresh weights.
+
+    Attributes:
+        config: the fields of the teacher's config that differ, by Transformers' names, such as
+            ``{num_hidden_layers: 2, hidden_size: 192}``.
+    """
 
     config: Mapping[str, Any]
 
