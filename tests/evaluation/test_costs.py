@@ -1,12 +1,15 @@
+import copy
 from itertools import cycle
 
+import numpy as np
 import pytest
 import torch
 from tiny import SIZES, make_batch, make_bert, make_encoder
 
 from attndistill.errors import InputError
-from attndistill.evaluation import measure_costs
+from attndistill.evaluation import cost, measure_costs
 from attndistill.evaluation.cost import typical_rows, weight_bytes
+from attndistill.evaluation.energy import EnergySource
 from attndistill.evaluation.flops import count_flops
 from attndistill.evaluation.latency import fixed_threads, time_in_turn
 from attndistill.evaluation.layers import count_parameters, transformer_layers
@@ -123,6 +126,55 @@ def test_costs_of_two_models(teacher, student, dataset, collator, tmp_path):
     seconds = of_student.latency[-1].median_ms / 1000
     assert of_student.energy.joules == pytest.approx(100 * seconds * 1000 / 4)
     assert of_teacher.peak_memory_bytes > of_student.peak_memory_bytes
+
+
+def test_figures_that_cannot_be_measured_are_named_with_the_reason(
+    student, dataset, collator, tmp_path, monkeypatch
+):
+    model = copy.deepcopy(student)
+    model.config._attn_implementation = "flash_attention_2"
+
+    def out_of_memory(*_):
+        raise torch.OutOfMemoryError("out of\nmemory")
+
+    def only_batch_1(runs, *, seconds):
+        return out_of_memory() if len(calls := only_batch_1.calls) else calls.append(1) or times
+
+    only_batch_1.calls, times = [], {"student": np.array([0.1, 0.3])}
+    monkeypatch.setattr(cost, "peak_memory", out_of_memory)
+    monkeypatch.setattr(cost, "time_in_turn", only_batch_1)
+    found = measure_costs(
+        {"student": model},
+        dataset,
+        collator,
+        batch_sizes=(1, 4),
+        folders={"student": tmp_path},
+        powercap=tmp_path,
+    )["student"]
+    assert found.parameters == count_parameters(student)
+    assert [latency.median_ms for latency in found.latency] == [pytest.approx(200.0)]
+    assert (found.flops, found.peak_memory_bytes, found.energy, found.size_bytes) == (None,) * 4
+    assert found.missing.keys() == {
+        "FLOPs",
+        "peak memory",
+        "latency at batch 4",
+        "energy",
+        "size on disk",
+    }
+    assert found.missing["peak memory"] == "out of memory"
+    assert "flash_attention_2" in found.missing["FLOPs"]
+    assert "no latency" in found.missing["energy"]
+
+
+def test_declared_watts_are_called_so(student, dataset, collator, tmp_path):
+    options = {"batch_sizes": (1,), "seconds": 0.01, "powercap": tmp_path}
+    for watts, method in ((15.0, "15 W declared"), (None, "65 W assumed")):
+        costs = measure_costs({"student": student}, dataset, collator, watts=watts, **options)
+        energy = costs["student"].energy
+        assert energy.source is EnergySource.ESTIMATED
+        assert energy.method.startswith(method)
+        seconds = costs["student"].latency[-1].median_ms / 1000
+        assert energy.joules == pytest.approx((watts or 65) * seconds * 1000)
 
 
 def test_typical_rows_have_the_median_length(dataset):

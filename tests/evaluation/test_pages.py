@@ -1,4 +1,5 @@
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -6,13 +7,14 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from attndistill.evaluation import print_report
+from attndistill.evaluation import RunReport, print_report
 from attndistill.evaluation.claims import student_claims
 from attndistill.evaluation.energy import Energy, EnergySource
 from attndistill.evaluation.headlines import headlines
 from attndistill.evaluation.html import render_html
 from attndistill.evaluation.intervals import Interval
 from attndistill.evaluation.plots import training_curves
+from attndistill.evaluation.rows import cost_rows
 from attndistill.evaluation.wording import (
     NBSP,
     count,
@@ -110,6 +112,15 @@ def test_the_page_answers_in_order(report):
     assert "25.0\xa0%" in html
 
 
+def test_a_page_drawn_again_is_the_same_and_no_id_is_given_twice(report):
+    html = render_html(report)
+    assert render_html(report) == html
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) > 20
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+
+
 def test_a_page_of_little_has_no_empty_sections(report, changed):
     bare = changed(
         fidelity=(),
@@ -160,6 +171,35 @@ def test_a_student_that_costs_more_is_not_called_a_gain(report, changed):
     labels = [headline.label for headline in headlines(swapped)]
     assert labels[1:3] == ["more computation", "more parameters"]
     assert headlines(swapped)[1].figure == headlines(report)[1].figure == "1.99×"
+
+
+def test_figures_that_were_not_measured_are_said(report, changed):
+    reasons = {"FLOPs": "no <formula>", "latency at batch 4": "memory", "energy": "no meter"}
+    without = {"flops": None, "latency": (), "energy": None, "missing": reasons}
+    bare = changed(
+        teacher=replace(report.teacher, cost=replace(report.teacher.cost, **without)),
+        student=replace(report.student, cost=replace(report.student.cost, **without)),
+    )
+    assert [headline.label for headline in headlines(bare)][1:] == ["fewer parameters"]
+    html = render_html(bare)
+    assert "Not measured of the student: FLOPs (no &lt;formula&gt;)." in html
+    assert "FLOPs per example" not in html
+    cost = replace(report.student.cost, flops=None)
+    half = replace(report, student=replace(report.student, cost=cost))
+    row = next(row for row in cost_rows(half) if row.label == "FLOPs per example")
+    assert (row.student, row.gain) == ("not measured", "")
+    assert row.teacher == count(report.teacher.cost.flops.total)
+    shown = io.StringIO()
+    print_report(bare, console=Console(file=shown, width=200))
+    assert "Not measured of the teacher: energy (no meter)." in shown.getvalue()
+    assert RunReport.from_json(bare.to_json()).student.cost == bare.student.cost
+
+
+def test_a_report_from_before_a_field_is_read(report):
+    plain = json.loads(report.to_json())
+    for model in ("teacher", "student"):
+        del plain[model]["cost"]["missing"]
+    assert RunReport.from_json(json.dumps(plain)).to_json() == report.to_json()
 
 
 def test_energy_is_labelled_on_the_page(report, changed):

@@ -60,7 +60,7 @@ def test_another_schema_version_is_refused(report, version):
 
 
 def test_what_is_no_report_is_refused():
-    with pytest.raises(InputError, match="schema_version None"):
+    with pytest.raises(InputError, match="has no schema_version"):
         RunReport.from_json("[]")
 
 

@@ -2,9 +2,11 @@
 
 import csv
 import random
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
@@ -13,7 +15,10 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
     PreTrainedTokenizerFast,
+    TrainerCallback,
 )
+
+from attndistill.training import DistillationTrainer
 
 POSITIVE = ["good", "great", "lovely", "warm"]
 NEGATIVE = ["bad", "awful", "dull", "cold"]
@@ -108,3 +113,37 @@ def furnish(folder: Path):
         kind(make_config(tokenizer)).save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
     return folder
+
+
+class Killed(Exception):
+    pass
+
+
+@contextmanager
+def kill_at(step, error):
+    """Make training die after a step, as a killed process would: nothing is tidied up."""
+
+    class Kill(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == step:
+                raise error
+
+    real = DistillationTrainer.__init__
+
+    def patched(self, *args, **kwargs):
+        kwargs["callbacks"] = [*kwargs.get("callbacks", ()), Kill()]
+        real(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DistillationTrainer, "__init__", patched)
+        yield
+
+
+def only_error(capsys):
+    """The one line of stderr, a message of ours."""
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("attndistill: ")
+    return lines[0]

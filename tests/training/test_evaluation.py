@@ -1,4 +1,5 @@
 import pytest
+import torch
 from datasets import Dataset
 from tiny import make_batch, make_bert
 from transformers import EarlyStoppingCallback
@@ -39,9 +40,9 @@ def collate(rows):
     return batch
 
 
-def evaluate(tmp_path, terms, *, batch_size=4, rows=None):
+def make_trainer(tmp_path, terms, *, batch_size=4, rows=None):
     teacher = make_bert(layers=4)
-    trainer = DistillationTrainer(
+    return DistillationTrainer(
         build_student(teacher, keep_layers=[1, 3]),
         teacher,
         DistillationArguments(
@@ -51,7 +52,10 @@ def evaluate(tmp_path, terms, *, batch_size=4, rows=None):
         data_collator=collate,
         eval_dataset=rows or make_rows(),
     )
-    return trainer.evaluate()
+
+
+def evaluate(tmp_path, terms, **options):
+    return make_trainer(tmp_path, terms, **options).evaluate()
 
 
 def test_the_evaluation_loss_is_the_objective_whatever_the_batches(tmp_path):
@@ -69,6 +73,17 @@ def test_rows_without_labels_have_an_evaluation_loss(tmp_path):
     unlabelled = evaluate(tmp_path, terms, rows=make_rows(labelled=False))
     assert unlabelled["eval_loss"] > 0
     assert unlabelled["eval_loss"] == pytest.approx(labelled["eval_loss"], rel=1e-6)
+
+
+def test_rows_without_labels_are_predicted_where_the_task_term_asks_for_them(tmp_path):
+    trainer = make_trainer(tmp_path, {"task": TaskTerm(), "attention": AttentionTerm()})
+    labelled = trainer.predict(make_rows())
+    found = trainer.predict(make_rows(labelled=False))
+    torch.testing.assert_close(found.predictions, labelled.predictions, rtol=0, atol=0)
+    assert found.label_ids is None
+    assert "test_loss" in labelled.metrics
+    assert "test_loss" not in found.metrics
+    assert trainer.evaluate(make_rows(labelled=False)).keys().isdisjoint({"eval_loss"})
 
 
 def test_training_stops_early_where_nothing_improves_and_the_best_is_loaded(tmp_path):

@@ -1,7 +1,6 @@
 """Where numbers come from: commit, date, device, versions and command."""
 
 import datetime
-import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 import torch
 
 from .. import __version__
-
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +44,9 @@ def device_name(device: str) -> str:
     """The device in words."""
     if device == "cuda":
         return f"cuda: {torch.cuda.get_device_name()}"
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"cpu: {name}, {torch.get_num_threads()} threads"
+    from ..evaluation.environment import cpu_name
+
+    return f"cpu: {cpu_name()}, {torch.get_num_threads()} threads"
 
 
 def _commit() -> str | None:

@@ -4,6 +4,7 @@ Measure (`predict`, `assess_…` and `quality_of`, `measure_costs`, `attention_f
 `sample_attention`, `compare_arms`), put the results into a `RunReport`, then write or print it.
 """
 
+from .attempts import attempt
 from .classification import (
     assess_classes,
     assess_label_sets,
@@ -22,6 +23,7 @@ from .quality import Metric, Quality, paired_difference, quality_of
 from .report import (
     DataSection,
     ModelSection,
+    OtherVersionError,
     RunReport,
     SplitSection,
     TrainingSection,
@@ -49,6 +51,7 @@ __all__ = [
     "LayerFidelity",
     "Metric",
     "ModelSection",
+    "OtherVersionError",
     "Quality",
     "RunReport",
     "SampleAttention",
@@ -63,6 +66,7 @@ __all__ = [
     "assess_tags",
     "assess_unlabelled",
     "assess_values",
+    "attempt",
     "attention_fidelity",
     "check_finite",
     "compare_arms",

@@ -8,7 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -76,12 +76,17 @@ def from_plain(kind: Any, value: Any, path: str) -> Any:
 def _dataclass(kind: Any, value: dict[str, Any], path: str) -> Any:
     annotations = typing.get_type_hints(kind)
     names = [field.name for field in fields(kind)]
-    missing = [name for name in names if name not in value]
+    missing = [field.name for field in fields(kind) if field.name not in value and _needed(field)]
     unknown = [name for name in value if name not in names]
     if missing or unknown:
         problems = [f"no {name}" for name in missing] + [f"an unknown {name}" for name in unknown]
         raise DecodeError(f"{path} has {' and '.join(problems)}")
-    return kind(**{n: from_plain(annotations[n], value[n], f"{path}.{n}") for n in names})
+    return kind(**{n: from_plain(annotations[n], value[n], f"{path}.{n}") for n in value})
+
+
+def _needed(field: Field) -> bool:
+    """A field with a default may have come after the report was written."""
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _tuple(arguments: tuple[Any, ...], value: list[Any], path: str) -> tuple[Any, ...]:

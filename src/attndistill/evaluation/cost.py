@@ -1,7 +1,8 @@
 """What a model costs to keep and to run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..errors import InputError
+from .attempts import attempt
 from .energy import ASSUMED_WATTS, POWERCAP, Energy, estimate_energy, measure_energy, open_meter
 from .flops import Flops, count_flops
 from .latency import Latency, fixed_threads, time_in_turn
@@ -32,14 +34,16 @@ class Cost:
         flops: per example.
         peak_memory_bytes: weights plus the largest live tensors of a forward of the largest batch.
         energy: of 1,000 inferences at the largest batch size.
+        missing: by name, why a figure could not be measured; it is then None, a latency absent.
     """
 
     parameters: Parameters
     size_bytes: int | None
     latency: tuple[Latency, ...]
-    flops: Flops
-    peak_memory_bytes: int
-    energy: Energy
+    flops: Flops | None
+    peak_memory_bytes: int | None
+    energy: Energy | None
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def measure_costs(
@@ -56,6 +60,8 @@ def measure_costs(
 ) -> dict[str, Cost]:
     """Measure models on the same rows of typical length, in turn, with fixed threads.
 
+    A figure that cannot be measured is left out, with the reason in ``Cost.missing``.
+
     Args:
         models: by name, on one device.
         dataset: encoded rows; those closest to the median length are used.
@@ -70,43 +76,82 @@ def measure_costs(
         powercap: where Linux shows the processor's energy counters.
 
     Raises:
-        InputError: the data set is empty or a folder holds no weights.
+        InputError: the data set is empty.
     """
     sizes = sorted(set(batch_sizes))
     device = next(iter(models.values())).device
-    watts = watts or ASSUMED_WATTS.get(device.type, ASSUMED_WATTS["cpu"])
     rows = typical_rows(dataset, sizes[-1])
     prepared = {
         (name, size): _batch(model, rows, collator, size)
         for name, model in models.items()
         for size in (1, *sizes)
     }
+    common: dict[str, str] = {}
     with inference(*models.values()), fixed_threads(threads) as used_threads:
         runs = {
             size: {name: _forward(model, prepared[name, size]) for name, model in models.items()}
             for size in sizes
         }
-        times = {size: time_in_turn(runs[size], seconds=seconds) for size in sizes}
-        meter = open_meter(device, powercap)
-        measured = meter and measure_energy(
-            runs[sizes[-1]], meter, batch_size=sizes[-1], seconds=seconds
-        )
-    return {
-        name: Cost(
+        timed = {}
+        for size in sizes:
+            time_runs = partial(time_in_turn, runs[size], seconds=seconds)
+            timed[size] = attempt(f"latency at batch {size}", time_runs, common)
+        measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds, powercap)
+        energy = attempt("energy", measure, common)
+    times = timed[sizes[-1]]
+    if energy is None and times is not None:
+        common.pop("energy", None)
+        energy = _estimated_energy(times, device, sizes[-1], watts)
+    elif energy is None:
+        common.setdefault("energy", "no meter, and no latency to estimate it from")
+    costs = {}
+    for name, model in models.items():
+        missing = dict(common)
+        on_disk = None
+        if folders and name in folders:
+            on_disk = attempt("size on disk", partial(weight_bytes, folders[name]), missing)
+        costs[name] = Cost(
             parameters=count_parameters(model),
-            size_bytes=weight_bytes(folders[name]) if folders and name in folders else None,
+            size_bytes=on_disk,
             latency=tuple(
-                _latency(times[size][name], prepared[name, size], used_threads) for size in sizes
+                _latency(times[name], prepared[name, size], used_threads)
+                for size, times in timed.items()
+                if times
             ),
-            flops=count_flops(model, prepared[name, 1]),
-            peak_memory_bytes=peak_memory(model, prepared[name, sizes[-1]]),
-            energy=measured[name]
-            if measured
-            else estimate_energy(
-                float(np.median(times[sizes[-1]][name])), batch_size=sizes[-1], watts=watts
+            flops=attempt("FLOPs", partial(count_flops, model, prepared[name, 1]), missing),
+            peak_memory_bytes=attempt(
+                "peak memory", partial(peak_memory, model, prepared[name, sizes[-1]]), missing
             ),
+            energy=energy[name] if energy is not None else None,
+            missing=missing,
         )
-        for name, model in models.items()
+    return costs
+
+
+def _measured_energy(
+    runs: Mapping[str, Callable[[], None]],
+    device: torch.device,
+    batch_size: int,
+    seconds: float,
+    powercap: Path,
+) -> dict[str, Energy] | None:
+    meter = open_meter(device, powercap)
+    if meter is None:
+        return None
+    return measure_energy(runs, meter, batch_size=batch_size, seconds=seconds)
+
+
+def _estimated_energy(
+    times: Mapping[str, np.ndarray], device: torch.device, batch_size: int, watts: float | None
+) -> dict[str, Energy]:
+    return {
+        name: estimate_energy(
+            float(np.median(seconds)),
+            batch_size=batch_size,
+            watts=watts or ASSUMED_WATTS.get(device.type, ASSUMED_WATTS["cpu"]),
+            declared=watts is not None,
+        )
+        for name, seconds in times.items()
     }
 
 

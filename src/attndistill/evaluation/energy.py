@@ -31,7 +31,7 @@ class Energy:
         source: measured by a meter, or estimated as declared watts × seconds. An estimate says
             nothing that the latency does not say.
         method: the meter read, or how it was estimated.
-        watts: the assumed power of an estimate; None where measured.
+        watts: the declared or assumed power of an estimate; None where measured.
         batch_size: examples per forward.
     """
 
@@ -158,12 +158,15 @@ def measure_energy(
     }
 
 
-def estimate_energy(seconds_per_batch: float, *, batch_size: int, watts: float) -> Energy:
-    """Energy of 1,000 examples at a declared power: watts × seconds."""
+def estimate_energy(
+    seconds_per_batch: float, *, batch_size: int, watts: float, declared: bool = False
+) -> Energy:
+    """Energy of 1,000 examples at a power that the user has declared, or else assumed."""
+    known = "declared" if declared else "assumed"
     return Energy(
         joules=watts * seconds_per_batch * 1000 / batch_size,
         source=EnergySource.ESTIMATED,
-        method=f"{watts:g} W assumed × measured seconds",
+        method=f"{watts:g} W {known} × measured seconds",
         watts=watts,
         batch_size=batch_size,
     )

@@ -48,7 +48,7 @@ def detect_environment(device: torch.device | None = None) -> Environment:
         transformers=version("transformers"),
         python=platform.python_version(),
         device=Device(
-            name=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+            name=torch.cuda.get_device_name(device) if on_gpu else cpu_name(),
             cores=_cores(),
             threads=torch.get_num_threads(),
         ),
@@ -61,7 +61,8 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's, as its maker calls it."""
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

@@ -1,9 +1,11 @@
 """What was kept and what was gained, in one figure each."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .cost import Cost
-from .energy import EnergySource
+from .energy import Energy, EnergySource
+from .latency import Latency
 from .report import RunReport
 from .rows import metric_text, ratio_text
 from .wording import count, figures, joules, measure, milliseconds, percent_interval, times
@@ -31,14 +33,24 @@ def cost_conditions(report: RunReport) -> str:
     cost = report.student.cost
     if cost is None:
         return ""
-    latency = cost.latency[-1]
-    return (
-        f"Measured on rows of the test split's median length ({cost.flops.input_size}) "
-        f"with {latency.threads} thread{'s' if latency.threads > 1 else ''} on "
-        f"{report.environment.device.name}, teacher and student in turn. FLOPs count matrix "
-        "products, a multiply–add as two. Peak memory is weights plus live tensors at batch "
-        f"{latency.batch_size}. {_energy_condition(cost)}"
-    )
+    return " ".join(filter(None, _conditions(report, cost)))
+
+
+def _conditions(report: RunReport, cost: Cost) -> Iterator[str]:
+    if cost.latency:
+        latency = cost.latency[-1]
+        yield (
+            f"Measured on rows of the test split's median length ({cost.latency[0].input_size}) "
+            f"with {latency.threads} thread{'s' if latency.threads > 1 else ''} on "
+            f"{report.environment.device.name}, teacher and student in turn."
+        )
+        yield "FLOPs count matrix products, a multiply–add as two."
+        yield f"Peak memory is weights plus live tensors at batch {latency.batch_size}."
+    if cost.energy is not None:
+        yield _energy_condition(cost.energy)
+    for role, model in (("teacher", report.teacher), ("student", report.student)):
+        for figure, reason in (model.cost.missing if model.cost else {}).items():
+            yield f"Not measured of the {role}: {figure} ({reason})."
 
 
 def _kept(report: RunReport) -> Headline:
@@ -61,40 +73,45 @@ def _kept(report: RunReport) -> Headline:
     )
 
 
-def _gains(teacher: Cost, student: Cost) -> list[Headline]:
-    latencies = [
-        f"{milliseconds(a.median_ms)} → {milliseconds(b.median_ms)}"
-        for a, b in zip(teacher.latency, student.latency, strict=True)
-    ]
-    first, last = teacher.latency[0].batch_size, teacher.latency[-1].batch_size
-    return [
-        _gain(
+def _gains(teacher: Cost, student: Cost) -> Iterator[Headline]:
+    """Of the figures that both have."""
+    if teacher.flops and student.flops:
+        yield _gain(
             teacher.flops.total / student.flops.total,
             ("less", "more"),
             "computation",
             f"{count(teacher.flops.total)} → {count(student.flops.total)} FLOPs per example "
             f"of {student.flops.input_size}",
-        ),
-        _gain(
-            teacher.parameters.total / student.parameters.total,
-            ("fewer", "more"),
-            "parameters",
-            f"{count(teacher.parameters.total)} → {count(student.parameters.total)}",
-        ),
-        _gain(
-            teacher.latency[-1].median_ms / student.latency[-1].median_ms,
-            ("faster", "slower"),
-            f"at batch {last}",
-            f"median {latencies[-1]}"
-            + (f"; batch {first}: {latencies[0]}" if first != last else ""),
-        ),
-        _gain(
+        )
+    yield _gain(
+        teacher.parameters.total / student.parameters.total,
+        ("fewer", "more"),
+        "parameters",
+        f"{count(teacher.parameters.total)} → {count(student.parameters.total)}",
+    )
+    if teacher.latency and student.latency:
+        yield _faster(teacher.latency, student.latency)
+    if teacher.energy and student.energy:
+        yield _gain(
             teacher.energy.joules / student.energy.joules,
             ("less", "more"),
             f"energy ({student.energy.source})",
             f"{figures(teacher.energy.joules)} → {joules(student.energy)} per 1,000 inferences",
-        ),
+        )
+
+
+def _faster(teacher: tuple[Latency, ...], student: tuple[Latency, ...]) -> Headline:
+    latencies = [
+        f"{milliseconds(a.median_ms)} → {milliseconds(b.median_ms)}"
+        for a, b in zip(teacher, student, strict=True)
     ]
+    first, last = teacher[0].batch_size, teacher[-1].batch_size
+    return _gain(
+        teacher[-1].median_ms / student[-1].median_ms,
+        ("faster", "slower"),
+        f"at batch {last}",
+        f"median {latencies[-1]}" + (f"; batch {first}: {latencies[0]}" if first != last else ""),
+    )
 
 
 def _gain(ratio: float, words: tuple[str, str], of_what: str, detail: str) -> Headline:
@@ -103,15 +120,15 @@ def _gain(ratio: float, words: tuple[str, str], of_what: str, detail: str) -> He
     return Headline(figure=times(max(ratio, 1 / ratio)), label=f"{word} {of_what}", detail=detail)
 
 
-def _energy_condition(cost: Cost) -> str:
-    match cost.energy.source:
+def _energy_condition(energy: Energy) -> str:
+    match energy.source:
         case EnergySource.MEASURED:
             return (
-                f"Energy is measured ({cost.energy.method}) and includes idle draw and whatever "
+                f"Energy is measured ({energy.method}) and includes idle draw and whatever "
                 "else ran."
             )
         case EnergySource.ESTIMATED:
             return (
-                f"Energy is estimated: {cost.energy.method} at batch {cost.energy.batch_size}, so "
+                f"Energy is estimated: {energy.method} at batch {energy.batch_size}, so "
                 "it says nothing that the latency does not."
             )

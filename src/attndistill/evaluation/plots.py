@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import readable
+from .cost import Cost
+from .flops import Flops
 from .intervals import Interval
 from .quality import Quality
 from .report import RunReport
@@ -54,24 +56,25 @@ def arms_plot(report: RunReport) -> Markup | None:
 
 def quality_cost_plot(report: RunReport) -> Markup | None:
     """Quality against FLOPs per example: the teacher and every arm, or else the student."""
-    if report.teacher.cost is None or report.student.cost is None:
+    teacher, student = _flops(report.teacher.cost), _flops(report.student.cost)
+    if teacher is None or student is None:
         return None
     quality = report.student.quality
     scale = _scale(quality)
-    points = [("teacher", report.teacher.quality.decisive.interval, report.teacher.cost)]
-    costs = {arm.name: arm.cost or report.student.cost for arm in report.comparison.arms}
-    points += [(arm.name, arm.score, costs[arm.name]) for arm in report.comparison.summaries]
-    if not costs:
-        points.append(("student", quality.decisive.interval, report.student.cost))
-    largest = max(cost.flops.total for _, _, cost in points) / 1e9
+    points = [("teacher", report.teacher.quality.decisive.interval, teacher)]
+    flops = {arm.name: _flops(arm.cost) or student for arm in report.comparison.arms}
+    points += [(arm.name, arm.score, flops[arm.name]) for arm in report.comparison.summaries]
+    if not flops:
+        points.append(("student", quality.decisive.interval, student))
+    largest = max(each.total for _, _, each in points) / 1e9
     with page_style():
         figure = Figure((WIDTH, 2.5))
         axes = figure.add_subplot()
-        for number, (name, score, cost) in enumerate(points):
+        for number, (name, score, each) in enumerate(points):
             if score is None:
                 continue
             # Arms of one architecture cost the same: side by side, they stay apart.
-            x = cost.flops.total / 1e9 + 0.008 * largest * max(0, number - 1)
+            x = each.total / 1e9 + 0.008 * largest * max(0, number - 1)
             y = scale * score.value
             error = [[y - scale * score.low], [scale * score.high - y]]
             is_student = name in ("student", report.comparison.reference)
@@ -79,7 +82,7 @@ def quality_cost_plot(report: RunReport) -> Markup | None:
             marker = MARKERS[number % len(MARKERS)]
             axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5.5, label=_short(name))
         axes.set_xlim(0, 1.1 * largest)
-        axes.set_xlabel(f"GFLOPs per example of {report.student.cost.flops.input_size}")
+        axes.set_xlabel(f"GFLOPs per example of {student.input_size}")
         axes.set_ylabel(f"{quality.deciding}{_unit(quality)} (95 %)")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return inline_svg(figure, "Quality against FLOPs per example, with 95 % intervals")
@@ -150,6 +153,10 @@ def training_curves(
             label = "validation" if name.startswith("eval_") else "training"
             lines.setdefault(label, []).append((entry.get("step", 0), value))
     return curves
+
+
+def _flops(cost: Cost | None) -> Flops | None:
+    return cost.flops if cost is not None else None
 
 
 def _scale(quality: Quality) -> int:

@@ -20,6 +20,10 @@ JSON_NAME = "report.json"
 HTML_NAME = "report.html"
 
 
+class OtherVersionError(InputError):
+    """A report that another version wrote: it is whole, but cannot be read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SplitSection:
     """One split of the data.
@@ -149,10 +153,14 @@ class RunReport:
                 f"{source} is not a whole JSON file ({error}); it was probably cut off: run again"
             ) from error
         found = plain.get("schema_version") if isinstance(plain, dict) else None
-        if found != SCHEMA_VERSION:
-            raise InputError(
+        if isinstance(found, int) and found != SCHEMA_VERSION:
+            raise OtherVersionError(
                 f"{source} has schema_version {found!r}, but this version of attndistill reads "
                 f"{SCHEMA_VERSION}: read it with the version that wrote it, or run again"
+            )
+        if found is None:
+            raise InputError(
+                f"{source} is not a report: it has no schema_version; give a run's {JSON_NAME}"
             )
         try:
             return from_plain(cls, plain, "report")

@@ -1,8 +1,9 @@
 """The report's tables as rows of text: the terminal and the HTML page show the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from .cost import Cost
+from .energy import Energy
 from .fidelity import LayerFidelity
 from .latency import Latency
 from .quality import Metric, Quality
@@ -30,6 +31,8 @@ FIDELITY_COLUMNS = (
     "spread evenly",
     "rows per head",
 )
+
+NOT_MEASURED = "not measured"
 
 ARM_COLUMNS = (
     "arm",
@@ -79,26 +82,36 @@ def quality_rows(report: RunReport) -> list[Row]:
 
 
 def cost_rows(report: RunReport) -> list[Row]:
-    """Each cost of teacher and student, with how many times less the student's is."""
+    """Each cost of teacher or student, with how many times less the student's is."""
     teacher, student = report.teacher.cost, report.student.cost
     if teacher is None or student is None:
         return []
-    figures = [
+    more, fewer = teacher.flops, student.flops
+    total = (more.total if more else None, fewer.total if fewer else None)
+    layers = (more.layers if more else None, fewer.layers if fewer else None)
+    figures: list[tuple[str, int | None, int | None, Callable[[float], str]]] = [
         ("parameters", teacher.parameters.total, student.parameters.total, count),
         ("… in embeddings", teacher.parameters.embedding, student.parameters.embedding, count),
         ("… in transformer layers", teacher.parameters.layers, student.parameters.layers, count),
         ("size on disk", teacher.size_bytes, student.size_bytes, size),
-        ("FLOPs per example", teacher.flops.total, student.flops.total, count),
-        ("… in transformer layers", teacher.flops.layers, student.flops.layers, count),
+        ("FLOPs per example", *total, count),
+        ("… in transformer layers", *layers, count),
         ("peak memory of a forward", teacher.peak_memory_bytes, student.peak_memory_bytes, size),
     ]
     rows = [
-        Row(label=label, teacher=write(a), student=write(b), gain=times(a / b) if b else "")
+        Row(
+            label=label,
+            teacher=NOT_MEASURED if a is None else write(a),
+            student=NOT_MEASURED if b is None else write(b),
+            gain=times(a / b) if a and b else "",
+        )
         for label, a, b, write in figures
-        if a is not None and b is not None
+        if a is not None or b is not None
     ]
     rows += [_latency_row(a, b) for a, b in zip(teacher.latency, student.latency, strict=True)]
-    return [*rows, _energy_row(teacher, student)]
+    if teacher.energy is not None and student.energy is not None:
+        rows.append(_energy_row(teacher.energy, student.energy))
+    return rows
 
 
 def fidelity_rows(report: RunReport) -> list[tuple[str, ...]]:
@@ -178,10 +191,10 @@ def _latency_row(teacher: Latency, student: Latency) -> Row:
     )
 
 
-def _energy_row(teacher: Cost, student: Cost) -> Row:
+def _energy_row(teacher: Energy, student: Energy) -> Row:
     return Row(
         label="energy of 1,000 inferences",
-        teacher=joules(teacher.energy),
-        student=joules(student.energy),
-        gain=times(teacher.energy.joules / student.energy.joules),
+        teacher=joules(teacher),
+        student=joules(student),
+        gain=times(teacher.joules / student.joules),
     )

@@ -5,7 +5,7 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from hashlib import sha256
 from typing import Any
 
 from markupsafe import Markup
@@ -48,8 +48,6 @@ STYLE: Any = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
-# Unicode categories of control characters and lone surrogates.
-_figures = count()
 
 
 @contextmanager
@@ -72,7 +70,8 @@ def inline_svg(figure: Figure, description: str) -> Markup:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
-    prefix = f"figure{next(_figures)}-"
+    # Of the content: a report drawn again is the same, and only equal figures share their ids.
+    prefix = f"figure-{sha256(buffer.getvalue().encode()).hexdigest()[:12]}-"
     for element in root.iter():
         for child in list(element):
             if child.tag.endswith(("}metadata", "}style")):

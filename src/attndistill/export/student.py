@@ -6,11 +6,13 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from ..errors import InputError
+
 
 def save_student(model: PreTrainedModel, processing_class: Any, folder: str | Path) -> Path:
     """Write weights (safetensors), config with labels, and tokenizer or processor.
 
-    The folder appears whole or not at all: a former one of the same name is replaced at the end.
+    The folder appears whole or not at all: a model's of the same name is replaced at the end.
 
     Args:
         model: the student, with merged weights (no adapters).
@@ -19,12 +21,32 @@ def save_student(model: PreTrainedModel, processing_class: Any, folder: str | Pa
 
     Returns:
         The folder, for ``AutoModel….from_pretrained`` and ``pipeline``.
+
+    Raises:
+        InputError: see `check_replaceable`.
     """
-    folder = Path(folder)
-    partial = folder.with_name(folder.name + ".partial")
+    folder = check_replaceable(folder)
+    partial = check_replaceable(folder.with_name(folder.name + ".partial"))
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     processing_class.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+    return folder
+
+
+def check_replaceable(folder: str | Path) -> Path:
+    """Refuse a folder that holds anything but a saved model: it would be lost.
+
+    Raises:
+        InputError: it is a file, or has files but no config.json, as ``save_pretrained`` writes.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, where a model's folder is to be written: move it")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+        raise InputError(
+            f"the folder {folder} is not replaced: it has files and no config.json, so it is not a "
+            "saved model; choose another folder, or move its files away"
+        )
     return folder

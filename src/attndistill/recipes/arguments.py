@@ -5,10 +5,11 @@ from dataclasses import fields
 from typing import Any, get_type_hints
 
 import torch
+from transformers import TrainerCallback
 
 from ..errors import InputError
 from ..tasks import Task
-from ..training import DistillationArguments
+from ..training import DistillationArguments, EarlyStopping
 from .checking import as_mapping, choose, convert, join, refuse_unknown
 
 ELSEWHERE = {
@@ -49,6 +50,7 @@ POSITIVE = (
     "logging_steps",
     "eval_steps",
     "save_steps",
+    "early_stopping_patience",
 )
 NOT_NEGATIVE = (
     "weight_decay",
@@ -58,7 +60,10 @@ NOT_NEGATIVE = (
     "eval_delay",
     "data_seed",
     "dataloader_num_workers",
+    "early_stopping_threshold",
 )
+# By the names of transformers.EarlyStoppingCallback.
+EARLY_STOPPING = {"early_stopping_patience": int, "early_stopping_threshold": float}
 MOST_SEEDS = 2**32  # NumPy takes no higher one
 BELOW_ONE = ("adam_beta1", "adam_beta2")
 
@@ -70,7 +75,9 @@ def read_training(
 
     Evaluation and saving happen every epoch (of a stream four times in all) unless said otherwise,
     the newest checkpoint is kept (and the best one), and ``load_best_model_at_end`` goes by the
-    task's first metric, where it logs any, else by the task term, else by the objective.
+    task's first metric, where it logs any, else by the task term, else by the objective. With
+    ``early_stopping_patience`` training stops after so many evaluations in which that did not get
+    better by more than ``early_stopping_threshold`` (0).
     """
     selection = _selection(task, terms)
     refused = {**ELSEWHERE, "seed": "set seed at the top of the recipe"}
@@ -111,12 +118,21 @@ def read_teacher_training(raw: Any, path: str, task: Task, seed: int) -> dict[st
 
 def training_arguments(settings: Mapping[str, Any], output_dir: str) -> DistillationArguments:
     """The arguments object for checked settings, with a progress bar whatever the log level."""
-    quiet = {
+    quiet: dict[str, Any] = {
         "disable_tqdm": False,
         "report_to": "none",
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    return DistillationArguments(output_dir=output_dir, **{**quiet, **settings})
+    if early_stopping(settings):
+        quiet["restore_callback_states_from_checkpoint"] = True
+    own = {name: value for name, value in settings.items() if name not in EARLY_STOPPING}
+    return DistillationArguments(output_dir=output_dir, **{**quiet, **own})
+
+
+def early_stopping(settings: Mapping[str, Any]) -> list[TrainerCallback]:
+    """The callback that checked settings ask for, if any."""
+    given = {name: settings[name] for name in EARLY_STOPPING if name in settings}
+    return [EarlyStopping(**given)] if given else []
 
 
 def _read(
@@ -124,8 +140,8 @@ def _read(
 ) -> dict[str, Any]:
     settings = as_mapping(raw, path)
     known = {field.name: field for field in fields(DistillationArguments) if field.init}
-    refuse_unknown(settings, list(known), path)
-    hints = get_type_hints(DistillationArguments)
+    refuse_unknown(settings, [*known, *EARLY_STOPPING], path)
+    hints = get_type_hints(DistillationArguments) | EARLY_STOPPING
     spelt_out = {
         name: getattr(known[name].default, "value", known[name].default) for name in SPELT_OUT
     }
@@ -134,7 +150,7 @@ def _read(
         where = join(path, name)
         if refused.get(name):
             raise InputError(f"{where} does not belong here: {refused[name]}")
-        choices = known[name].metadata.get("choices")
+        choices = known[name].metadata.get("choices") if name in known else None
         if name == "metric_for_best_model":
             choices, value = list(selection), str(value).removeprefix("eval_")
         if choices and value is not None:
@@ -171,6 +187,16 @@ def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool], pat
             raise InputError(f"{path}.load_best_model_at_end needs an eval_strategy other than no")
         name = settings.setdefault("metric_for_best_model", next(iter(selection)))
         settings.setdefault("greater_is_better", selection[name])
+    stopping = next((name for name in EARLY_STOPPING if name in settings), None)
+    if stopping is None:
+        return
+    if not settings.get("load_best_model_at_end"):
+        raise InputError(
+            f"{path}.{stopping} needs load_best_model_at_end: true, so that the best checkpoint is "
+            "kept and not the last one"
+        )
+    if "early_stopping_patience" not in settings:
+        raise InputError(f"{path}.{stopping} needs early_stopping_patience as well")
 
 
 def _check_range(name: str, value: Any, path: str) -> None:

@@ -40,8 +40,10 @@ training:                     # Transformers' TrainingArguments by their own nam
   learning_rate: 1.0e-4
   per_device_train_batch_size: 32
   load_best_model_at_end: true
+  # early_stopping_patience: 2  # stop after so many evaluations without a better one
 
 seed: 42
+# watts: 65                   # what the device draws; the energy is estimated where no meter is
 """
 
 

@@ -1,11 +1,13 @@
 """Check a recipe without training: everything is loaded, and one step is looked at."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..evaluation.flops import count_flops
+from ..evaluation import attempt
+from ..evaluation.flops import Flops, count_flops
 from ..evaluation.layers import count_parameters
 from ..evaluation.predict import model_inputs
 from .console import say
@@ -51,15 +53,23 @@ def _size_lines(
     inputs = {name: tensor.to(device) for name, tensor in batch.items()}
     models = {"Teacher": teacher, "Student": student}
     teacher.to(device)  # type: ignore[arg-type]
+    missing: dict[str, str] = {}
     flops = {
-        name: count_flops(model, model_inputs(model, inputs)).layers
+        name: attempt(name, partial(count_flops, model, model_inputs(model, inputs)), missing)
         for name, model in models.items()
     }
     for name, model in models.items():
         size = count_parameters(model)
         yield (
             f"{name}: {size.total / 1e6:.2f}M parameters ({size.embedding / 1e6:.2f}M of them "
-            f"embeddings), {flops[name] / 1e6:.1f} MFLOPs per example in its layers"
+            f"embeddings), {_in_layers(flops[name], missing.get(name))}"
         )
-    share = flops["Student"] / flops["Teacher"]
-    yield f"The student's layers take {share:.1%} of the teacher's FLOPs"
+    if (of_student := flops["Student"]) and (of_teacher := flops["Teacher"]):
+        share = of_student.layers / of_teacher.layers
+        yield f"The student's layers take {share:.1%} of the teacher's FLOPs"
+
+
+def _in_layers(flops: Flops | None, reason: str | None) -> str:
+    if flops is None:
+        return f"FLOPs not counted: {reason}"
+    return f"{flops.layers / 1e6:.1f} MFLOPs per example in its layers"

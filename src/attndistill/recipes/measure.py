@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -15,6 +16,7 @@ from ..evaluation import (
     SampleAttention,
     SplitSection,
     TrainingSection,
+    attempt,
     attention_fidelity,
     detect_environment,
     measure_costs,
@@ -65,8 +67,18 @@ def measure(
     teacher.to(student.device)  # type: ignore[arg-type]
     of_teacher = prepared.teacher_assessed
     assessed = task.assess(student, data, teacher=of_teacher, description="Student on test")
-    cost = _costs(recipe, prepared, student) if details else {}
+    missing: dict[str, str] = {}
+    cost = {}
+    if details:
+        cost = attempt("costs", partial(_costs, recipe, prepared, student), missing) or {}
     groups = measured(recipe, student, teacher)
+    compare = partial(attention_fidelity, teacher, student, groups, data.test.rows, data.collator)
+    fidelity = tuple(attempt("attention fidelity", compare, missing) or ())
+    sample = None
+    if details:
+        show = partial(_sample, prepared, student, groups)
+        sample = attempt("attention on a sentence", show, missing)
+    unmeasured = [f"Not measured: {figure} ({reason})." for figure, reason in missing.items()]
     report = RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=detect_environment(student.device),
@@ -94,9 +106,9 @@ def measure(
             history=tuple(trainer.state.log_history),
             first_step=dict(trainer.term_readings or {}),
         ),
-        fidelity=tuple(attention_fidelity(teacher, student, groups, data.test.rows, data.collator)),
-        sample=_sample(prepared, student, groups) if details else None,
-        notes=(*prepared.remarks(), *notes),
+        fidelity=fidelity,
+        sample=sample,
+        notes=(*prepared.remarks(), *notes, *unmeasured),
     )
     return Distilled(report=report, assessed=assessed)
 
@@ -111,6 +123,7 @@ def _costs(recipe: Recipe, prepared: Prepared, student: PreTrainedModel) -> dict
         prepared.data.test.rows,
         prepared.data.collator,
         folders=folders,
+        watts=recipe.watts,
     )
 
 

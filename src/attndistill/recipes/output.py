@@ -1,14 +1,18 @@
 """The run's folder: claimed before anything is computed, and never another run's."""
 
 import os
+import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..training import latest_complete_checkpoint
+from ..evaluation import OtherVersionError, RunReport
+from ..export import check_replaceable
+from ..training import latest_complete_checkpoint, list_checkpoints
 from .schema import Recipe
-from .yaml_file import read_yaml
+from .yaml_file import dump_yaml, read_yaml
 
 RECIPE_FILE = "recipe.yaml"
 REPORT_FILE = "report.json"
@@ -19,6 +23,9 @@ STUDENT = "student"
 
 def check_output(recipe: Recipe) -> Path:
     """Check, without changing anything, that the run may use its folder.
+
+    A run of another recipe may be followed in its folder by this one where it has left nothing:
+    no report, student or arms, and no checkpoint to continue from.
 
     Raises:
         InputError: it cannot be written, or holds another run or other files.
@@ -32,7 +39,11 @@ def check_output(recipe: Recipe) -> Path:
     for name in (CHECKPOINTS, STUDENT):
         if (folder / name).exists() and not (folder / name).is_dir():
             raise _unwritable(folder, f"its {name} is no folder")
-    if folder.is_dir() and not holds_run_of(recipe, folder):
+    for path in list_checkpoints(folder / CHECKPOINTS):
+        if not path.is_dir():
+            raise _unwritable(folder, f"its {CHECKPOINTS}/{path.name} is no folder")
+    check_replaceable(folder / STUDENT)
+    if folder.is_dir() and not holds_run_of(recipe, folder) and not _left_nothing(recipe, folder):
         _refuse_foreign(recipe, folder)
     return folder
 
@@ -66,8 +77,20 @@ def claim_output(recipe: Recipe, *, resume: bool = False) -> Path | None:
     return checkpoint
 
 
+def passed_over(recipe: Recipe, checkpoint: Path | None) -> list[Path]:
+    """The checkpoints newer than the one to continue from: they are not whole."""
+    newest_first = list_checkpoints(Path(recipe.output_dir, CHECKPOINTS))
+    return newest_first if checkpoint is None else newest_first[: newest_first.index(checkpoint)]
+
+
 def record_recipe(recipe: Recipe) -> None:
-    """Put the resolved recipe into the run's folder: from now on the folder is this run's."""
+    """Put the resolved recipe into the run's folder: from now on the folder is this run's.
+
+    What another recipe's run, see `check_output`, has left of its checkpoints is removed.
+    """
+    folder = Path(recipe.output_dir)
+    if not holds_run_of(recipe, folder):
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     Path(recipe.output_dir, RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
 
 
@@ -79,7 +102,13 @@ def holds_run_of(recipe: Recipe, folder: Path) -> bool:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in this folder came to its end (the report is written last) and is whole."""
-    return (folder / REPORT_FILE).is_file() and (folder / STUDENT).is_dir()
+    try:
+        RunReport.read(folder / REPORT_FILE)
+    except OtherVersionError:
+        pass
+    except InputError:
+        return False
+    return any((folder / STUDENT).glob("*.safetensors"))
 
 
 def teacher_cache(recipe: Recipe) -> Path:
@@ -89,12 +118,28 @@ def teacher_cache(recipe: Recipe) -> Path:
     return (folder.parents[3] if is_arm else folder.parent) / "teachers"
 
 
+def _left_nothing(recipe: Recipe, folder: Path) -> bool:
+    """Whether a run that failed has left nothing but its resolved recipe."""
+    file, names = folder / RECIPE_FILE, {path.name for path in folder.iterdir()}
+    if names - {RECIPE_FILE, CHECKPOINTS} or not file.is_file():
+        return False
+    # A recipe that a user wrote, perhaps with comments, is not to be overwritten.
+    there, text = read_yaml(file), file.read_text(encoding="utf-8")
+    written_here = isinstance(there, Mapping) and list(there) == list(recipe.to_dict())
+    return (
+        written_here
+        and text == dump_yaml(there)
+        and latest_complete_checkpoint(folder / CHECKPOINTS) is None
+    )
+
+
 def _refuse_foreign(recipe: Recipe, folder: Path) -> None:
     if (folder / RECIPE_FILE).is_file():
         changes = list(_differences(read_yaml(folder / RECIPE_FILE), recipe.to_dict()))
         raise InputError(
-            f"the output folder {folder} holds a run of another recipe ({'; '.join(changes[:5])}); "
-            "choose another with --output-dir, or move that run away"
+            f"the output folder {folder} holds a run of another recipe ({'; '.join(changes[:5])}): "
+            "choose another with --output-dir, or give that run up with "
+            f"`rm -r {shlex.quote(str(folder))}`"
         )
     if any(folder.iterdir()):
         raise InputError(

@@ -1,15 +1,20 @@
 """What a run is about to do, in lines for its user."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..capture import attention_layers
 from ..matching import GroupMatch
 from .schema import Recipe
 from .student import FreshStudent, KeptLayers, StudentModel
+
+ALWAYS_TOLD = ("weight", "kind", "temperature")
+# By the lines on which layer teaches which.
+TOLD_BELOW = ("stack", "cross", "layers")
 
 
 def plan_lines(
@@ -24,24 +29,38 @@ def plan_lines(
     lora = getattr(recipe.student, "lora", None)
     if lora is not None:
         yield f"Trained: adapters ({_settings(asdict(lora))}) and the head, merged at the end"
-    terms = recipe.to_dict()["objective"]
-    yield "Objective: " + "; ".join(f"{name} ({_settings(term)})" for name, term in terms.items())
+    terms = recipe.terms.items()
+    yield "Objective: " + "; ".join(f"{name} ({_settings(_telling(t))})" for name, t in terms)
     for name, match in matches.items():
         yield f"Layers of {name} ({match.student}; student from teacher, numbered from 0):"
         yield from (f"  {ours} from {theirs}" for ours, theirs in match.layer_map.pairs)
 
 
 def architecture(model: PreTrainedModel) -> str:
-    """A model's class and measures, such as ``Bert…, 6 attention layers, 12 heads, 384 wide``."""
-    config = model.config
-    heads = getattr(config, "num_attention_heads", None)
+    """A model's class and measures, by stack where it has several.
+
+    Such as ``Bert…, 6 attention layers, 12 heads, 384 wide``, or ``Bart…, encoder 6 + decoder 6
+    attention layers, …``: cross-attention is a part of the decoder's.
+    """
+    stacks = Counter(layer.stack for layer in attention_layers(model) if layer.kind == "self")
+    counts = " + ".join(f"{stack} {n}" for stack, n in stacks.items())
+    counts = counts if len(stacks) > 1 else str(stacks.total())
+    measures = {stack: _measures(model.config, stack) for stack in stacks}
+    if len(set(measures.values())) > 1:
+        sizes = "; ".join(f"{stack} {', '.join(sizes)}" for stack, sizes in measures.items())
+    else:
+        sizes = ", ".join(next(iter(measures.values()), ()))
+    return ", ".join(filter(None, [type(model).__name__, f"{counts} attention layers", sizes]))
+
+
+def _measures(config: PreTrainedConfig, stack: str) -> tuple[str, ...]:
+    """Heads and width of a stack, as far as its config names them."""
+    inner = (getattr(config, name, None) for name in (stack, f"{stack}_config"))
+    config = next((found for found in inner if isinstance(found, PreTrainedConfig)), config)
+    heads = getattr(config, f"{stack}_attention_heads", None)
+    heads = heads or getattr(config, "num_attention_heads", None)
     width = getattr(config, "hidden_size", None)
-    measures = [
-        f"{len(attention_layers(model))} attention layers",
-        f"{heads} heads",
-        f"{width} wide",
-    ]
-    return ", ".join([type(model).__name__, *measures])
+    return (*([f"{heads} heads"] if heads else []), *([f"{width} wide"] if width else []))
 
 
 def _origin(recipe: Recipe) -> str:
@@ -58,6 +77,16 @@ def _listed(layers: Sequence[int] | Mapping[str, Sequence[int]]) -> str:
     if isinstance(layers, Mapping):
         return "; ".join(f"{stack} {_listed(kept)}" for stack, kept in layers.items())
     return ", ".join(map(str, layers))
+
+
+def _telling(term: Any) -> dict[str, Any]:
+    """Weight, divergence and temperature of a term, and what else is not as by default."""
+    values = {field.name: (getattr(term, field.name), field.default) for field in fields(term)}
+    return {
+        name: value
+        for name, (value, default) in values.items()
+        if name in ALWAYS_TOLD or (name not in TOLD_BELOW and value != default)
+    }
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

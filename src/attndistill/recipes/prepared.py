@@ -21,7 +21,7 @@ from ..objectives import TermReading
 from ..tasks import Data, Task
 from ..training import DistillationTrainer
 from .adapters import lora_config
-from .arguments import training_arguments
+from .arguments import early_stopping, training_arguments
 from .data import Examples
 from .models import make_student
 from .schema import Recipe
@@ -155,6 +155,7 @@ def make_trainer(
         processing_class=data.processor,
         compute_metrics=task.compute_metrics(data),
         preprocess_logits_for_metrics=task.preprocess_logits(),
+        callbacks=early_stopping(settings),
         peft_config=lora_config(recipe.student, student),
     )
 

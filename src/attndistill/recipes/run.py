@@ -1,5 +1,6 @@
 """The main path: a recipe becomes a trained, saved and measured student."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -7,10 +8,19 @@ from transformers import PreTrainedModel
 from ..errors import ObjectiveError
 from ..evaluation import RunReport, write_report
 from ..export import save_student
+from ..training import DistillationTrainer
 from .adapters import merged
+from .arguments import early_stopping
 from .console import say
 from .measure import Distilled, measure
-from .output import CHECKPOINTS, STUDENT, claim_output, is_finished, record_recipe
+from .output import (
+    CHECKPOINTS,
+    STUDENT,
+    claim_output,
+    is_finished,
+    passed_over,
+    record_recipe,
+)
 from .plan import plan_lines
 from .preparation import prepare
 from .prepared import Prepared, make_trainer, matches, new_student
@@ -35,6 +45,8 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
         return RunReport.read(recipe.output_dir)
     if resume and checkpoint is None:
         say("There is no checkpoint to resume from: the run starts from the beginning.")
+    for broken in passed_over(recipe, checkpoint):
+        say(f"{broken.name} was not written to its end, or its weights have diverged: passed over.")
     prepared = prepare(recipe)
     record_recipe(recipe)
     for note in prepared.notes():
@@ -59,7 +71,6 @@ def distil(
     for line in plan_lines(recipe, prepared.teacher, student, found):
         say(line)
     trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
-    resumed = checkpoint and f"Resumed from {checkpoint.name}: the training time counts from there."
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     assert trainer.model is not None, "it was given one"
     student = merged(trainer.model)
@@ -71,12 +82,27 @@ def distil(
         student,
         trainer,
         seconds=trained.metrics["train_runtime"],
-        notes=(resumed,) if resumed else (),
+        notes=tuple(_remarks(recipe, trainer, checkpoint)),
         details=details,
     )
     write_report(distilled.report, folder)
     say(f"Student: {folder / STUDENT}   Report: {folder / 'report.html'}")
     return distilled
+
+
+def _remarks(
+    recipe: Recipe, trainer: DistillationTrainer, checkpoint: Path | None
+) -> Iterator[str]:
+    """What the reader of a report should know of the training."""
+    if checkpoint:
+        yield f"Resumed from {checkpoint.name}: the training time counts from there."
+    settings, state = recipe.training, trainer.state
+    if early_stopping(settings) and state.global_step < state.max_steps:
+        yield (
+            f"Training stopped after {state.global_step} of {state.max_steps} steps: no better "
+            f"{settings['metric_for_best_model']} in {settings['early_stopping_patience']} "
+            "evaluations in a row."
+        )
 
 
 def _check_weights(student: PreTrainedModel) -> None:

@@ -6,8 +6,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import InputError
 from ..evaluation import Assessment, Collator
 from ..objectives import Objective, Term
@@ -17,7 +15,7 @@ from .checking import as_mapping, read_settings, refuse_unknown, settings_of
 from .objective import default_objective, read_objective
 from .paths import locate_data, locate_model
 from .student import StudentConfig, StudentModel, read_student
-from .yaml_file import apply_settings, read_yaml
+from .yaml_file import apply_settings, dump_yaml, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +67,8 @@ class Recipe:
         training: the student's `DistillationArguments`, by their own names.
         output_dir: the run's folder.
         seed: of the student's weights, the order of the data and dropout.
+        watts: power that the device draws, for the energy estimate where no meter can be read;
+            None assumes a common processor's or GPU's.
         trust_remote_code: whether code that comes with a model may run.
     """
 
@@ -80,6 +80,7 @@ class Recipe:
     training: Mapping[str, Any]
     output_dir: str
     seed: int
+    watts: float | None
     trust_remote_code: bool
 
     @property
@@ -102,6 +103,7 @@ class Recipe:
             "objective": terms,
             "training": dict(self.training),
             "seed": self.seed,
+            "watts": self.watts,
             "output_dir": self.output_dir,
             "trust_remote_code": self.trust_remote_code,
         }
@@ -109,7 +111,7 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """The resolved recipe as YAML."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        return dump_yaml(self.to_dict())
 
 
 def load_recipe(
@@ -150,7 +152,7 @@ def read_recipe(
 ) -> Recipe:
     """Check a parsed recipe; paths are looked up from the working directory, then ``folder``."""
     sections = ("task", "teacher", "student", "data", "objective", "training")
-    others = ("seed", "output_dir", "trust_remote_code")
+    others = ("seed", "watts", "output_dir", "trust_remote_code")
     refuse_unknown(raw, [*sections, *others], "")
     for name in ("task", "teacher", "student", "data", "output_dir"):
         if name not in raw:
@@ -188,6 +190,7 @@ def read_recipe(
         training=training,
         output_dir=rest.output_dir,
         seed=rest.seed,
+        watts=rest.watts,
         trust_remote_code=rest.trust_remote_code,
     )
 
@@ -196,6 +199,7 @@ def read_recipe(
 class _Rest:
     output_dir: str
     seed: int = 42
+    watts: float | None = None
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -203,6 +207,8 @@ class _Rest:
             raise InputError(f"output_dir must be a folder's path, not {self.output_dir!r}")
         if not 0 <= self.seed < MOST_SEEDS:
             raise InputError(f"seed must be from 0 to {MOST_SEEDS - 1}, not {self.seed}")
+        if self.watts is not None and self.watts <= 0:
+            raise InputError(f"watts must be above 0, not {self.watts:g}")
 
 
 def _read_data(name: Any, raw: Any) -> tuple[Task, DataConfig]:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, Trainer
 
 from ..export import save_student
 from ..tasks import Data, Task
-from .arguments import training_arguments
+from .arguments import early_stopping, training_arguments
 from .console import say
 
 
@@ -73,6 +73,7 @@ def _fine_tune(
         eval_dataset=data.validation.rows,
         compute_metrics=task.compute_metrics(data),
         preprocess_logits_for_metrics=task.preprocess_logits(),
+        callbacks=early_stopping(settings),
     )
     trainer.train()
 

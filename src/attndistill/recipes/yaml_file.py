@@ -1,4 +1,4 @@
-"""YAML read strictly: YAML 1.2 scalars, no duplicate keys; and ``a.b=value`` settings on top."""
+"""YAML, read strictly: YAML 1.2 scalars, no duplicate keys; and ``a.b=value`` settings on top."""
 
 import re
 from collections.abc import Hashable, Sequence
@@ -43,6 +43,11 @@ def parse_yaml(text: str, source: str) -> Any:
     # An explicit tag, such as !!int, on a value of another kind: PyYAML leaves Python's errors.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{source}: not valid YAML: {error}") from error
+
+
+def dump_yaml(plain: Any) -> str:
+    """Plain data as YAML, in its own order."""
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
 def apply_settings(raw: Any, settings: Sequence[str]) -> Any:

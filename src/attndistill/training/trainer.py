@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Seq2SeqTrainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..capture.forward import forward_columns
+from ..capture.forward import forward_columns, run_model
 from ..errors import InputError
 from ..matching import LayerMapSpec
 from ..objectives import Objective, TaskTerm, TermReading, read_terms
@@ -110,7 +110,8 @@ class DistillationTrainer(Seq2SeqTrainer):
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list, Tensor | int | None]:
         """Collect the micro-batches of a step, and count the items of every term over all."""
-        if 0 < self.state.max_steps <= self.state.global_step:
+        ended = 0 < self.state.max_steps <= self.state.global_step
+        if ended or self.control.should_training_stop:
             # Trainer looks for its end after a step only: resumed there, it would take one more.
             return [], None
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -169,11 +170,17 @@ class DistillationTrainer(Seq2SeqTrainer):
         inputs = self._prepare_inputs(inputs)
         tokens = self._generate(model, inputs, gen_kwargs) if generates else None
         if asked and not labelled:
-            return None, tokens, None
+            logits = None if generates or prediction_loss_only else self._logits(model, inputs)
+            return None, logits if tokens is None else tokens, None
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
         predictions = outputs["logits"] if self._keeps_logits else tokens
         return loss.detach(), predictions, inputs.get("labels")
+
+    def _logits(self, model: nn.Module, inputs: dict[str, Any]) -> Any:
+        """The student's alone, where the objective has no value."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return getattr(run_model(model, inputs), "logits", None)
 
     def _generate(self, model: nn.Module, inputs: dict[str, Any], settings: dict[str, Any]) -> Any:
         """Seq2SeqTrainer's generation, which would fill gaps of the student's config for good."""
