@@ -7,6 +7,7 @@ import torch
 from datasets import IterableDataset
 from transformers import PreTrainedModel, set_seed
 
+from ..capture import attention_layers
 from ..errors import InputError, ObjectiveError
 from ..tasks import Task
 from .data import encode, load_examples
@@ -50,6 +51,7 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     )
     check_vocabulary(processor, teacher, "teacher.model")
     _check_length(task, teacher)
+    _check_attention(teacher, "teacher.model")
     data = encode(examples, task, labels, processor, teacher)
     prepared = Prepared(task=task, teacher=teacher, examples=examples, data=data)
     _check_student(recipe, prepared)
@@ -72,6 +74,7 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     student = new_student(recipe, prepared)
     check_vocabulary(prepared.data.processor, student, "student")
     _check_length(prepared.task, student)
+    _check_attention(student, "student")
     matches(recipe, student, prepared.teacher)
     try:
         dry_step(recipe, prepared, student, prepared.longest_batch())
@@ -83,6 +86,14 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
             "a first step with the longest rows fails; is there something wrong in student, "
             f"objective, training or data.max_length? {type(error).__name__}: {reason}"
         ) from error
+
+
+def _check_attention(model: PreTrainedModel, path: str) -> None:
+    """Fail on a model whose attention cannot be compared, also where no term asks for it."""
+    try:
+        attention_layers(model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _check_length(task: Task, model: PreTrainedModel) -> None:

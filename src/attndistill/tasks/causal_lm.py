@@ -23,6 +23,7 @@ from .sequences import IGNORED, Tokens, cut, of_completion, of_messages, of_text
 from .table import Table, check_texts, pick_columns
 from .task import Data, Split, Task
 from .text import (
+    STREAM,
     RawColumns,
     check_max_length,
     check_padding,
@@ -142,7 +143,7 @@ class CausalLM(Task):
         """Token ids and labels of raw text, encoded on the way."""
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            self._check({role: batch[role] for role in self._roles}, "data.train (a stream)")
+            self._check({role: batch[role] for role in self._roles}, STREAM)
             found = [self._parts(tokens, True) for tokens in self._tokens(batch, processor)]
             parts = [part for of_text in found for part in of_text]
             return _columns(parts, masked=not self.packing)

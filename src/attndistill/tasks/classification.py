@@ -41,6 +41,7 @@ from .table import (
 )
 from .task import Data, Split, Task
 from .text import (
+    STREAM,
     check_max_length,
     check_padding,
     check_roles,
@@ -216,7 +217,7 @@ class TextClassification(Task):
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
             for role, texts in batch.items():
-                check_texts(texts, roles[role], "data.train (a stream)")
+                check_texts(texts, roles[role], STREAM)
             encoded = self._token_ids(batch["text"], batch.get("text_pair"), processor)
             encoded.pop("overflow_to_sample_mapping", None)
             return encoded

@@ -19,6 +19,7 @@ from .labels import LabelMap
 from .table import Table, check_texts, pick_columns
 from .task import Data, Split, Task
 from .text import (
+    STREAM,
     RawColumns,
     check_max_length,
     check_padding,
@@ -108,7 +109,7 @@ class FeatureExtraction(Task):
         """Token ids, encoded on the way."""
 
         def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            check_texts(batch["text"], self.columns.text, "data.train (a stream)")
+            check_texts(batch["text"], self.columns.text, STREAM)
             return self._token_ids(batch["text"], processor)
 
         return Split(rows=stream_map(rows, {"text": self.columns.text}, encode), table=None)
