@@ -57,6 +57,10 @@ def test_packed_sequences_do_not_see_each_other(implementation):
     positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6]])
     with torch.no_grad(), capture(model) as records:
         model(input_ids=ids, position_ids=positions, use_cache=False)
+    for record in records:
+        assert record.mask.visible is None
+        assert record.mask.query_segments.tolist() == [[0] * 4 + [1] * 7]
+        assert record.mask.causal
     packed = [record.attention_probs() for record in records]
     for part in (slice(0, 4), slice(4, 11)):
         with torch.no_grad(), capture(model) as records:

@@ -101,6 +101,14 @@ def test_values_keep_their_digits_near_convergence():
         assert float(total) == pytest.approx(float(exact), rel=16 * 2**-23 / case.gap)
 
 
+@EVERY_KIND
+def test_no_row_is_below_zero_however_close(kind):
+    for gap in (1e-7, 1e-5, 1e-3):
+        case = Case(kind=kind, queries=33, keys=57, gap=gap, per="row")
+        case = replace(case, dtype=torch.float32, teacher_dtype=torch.float32)
+        assert (compare(case, make_inputs(case), IMPL).total >= 0).all()
+
+
 def test_sums_add_and_their_mean_keeps_its_graph():
     total = torch.tensor([6.0, 0.0], requires_grad=True)
     loss = LossSum(total, torch.tensor([2, 0]))

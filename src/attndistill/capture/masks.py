@@ -1,16 +1,18 @@
 """Attention masks in compact form, seen as Transformers builds them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import masking_utils
 from transformers.masking_utils import (
     add_offsets_to_mask_function,
     and_masks,
     bidirectional_mask_function,
     causal_mask_function,
+    packed_sequence_mask_function,
     prepare_padding_mask,
     sliding_window_bidirectional_overlay,
     sliding_window_overlay,
@@ -22,6 +24,10 @@ from ..ops import AttentionMask
 _AND = and_masks()
 _CAUSAL_WINDOW = sliding_window_overlay(1)
 _WINDOW = sliding_window_bidirectional_overlay(1)
+_PACKED = packed_sequence_mask_function(torch.empty(0))
+_REMAPPED = getattr(  # not in every version
+    masking_utils, "remap_positions_for_packed_sequence", lambda mask_function, _: mask_function
+)(_AND, torch.empty(0))
 
 # The object a mask function returned, whatever its backend's type, beside its compact form.
 BuiltMask = tuple[Any, AttentionMask]
@@ -50,33 +56,51 @@ def compact_mask(arguments: dict[str, Any]) -> AttentionMask | None:
         return AttentionMask(key_valid=key_valid)
     no_offset = isinstance(q_offset, int) and q_offset == kv_offset == 0
     aligned = no_offset and arguments["q_length"] == kv_length
-    if pattern is causal_mask_function and aligned:
-        return AttentionMask(key_valid=key_valid, causal=True)
-    window = _sliding_window(pattern)
-    if window is not None and aligned:
-        size, causal = window
-        return AttentionMask(key_valid=key_valid, causal=causal, window=size)
+    if aligned and (parts := _known_parts(pattern)) is not None:
+        return AttentionMask(key_valid=key_valid, **parts)
     visible = add_offsets_to_mask_function(pattern, q_offset, kv_offset)
     return AttentionMask(key_valid=key_valid, visible=visible)
 
 
-def _sliding_window(pattern: Callable) -> tuple[int, bool] | None:
-    """(size, causal) of a plain sliding window; None for any other pattern.
+def _known_parts(pattern: Callable) -> dict[str, Any] | None:
+    """What causal order, a window and packed sequences make of a pattern; None for any other.
 
+    Positions within a packed sequence go up by one, so distances in it are those of the row.
     Transformers hands over its patterns as closures, told apart by the code they run. One not
     recognised is no less exact: it stays an index function.
     """
-    # The compiler cannot look into closures.
-    if torch.compiler.is_compiling() or getattr(pattern, "__code__", None) is not _AND.__code__:
-        return None
-    parts = inspect.getclosurevars(pattern).nonlocals["mask_functions"]
-    for window, base, causal in (
-        (_CAUSAL_WINDOW, causal_mask_function, True),
-        (_WINDOW, bidirectional_mask_function, False),
-    ):
-        if len(parts) == 2 and parts[0].__code__ is window.__code__ and parts[1] is base:
-            return inspect.getclosurevars(parts[0]).nonlocals["sliding_window"], causal
-    return None
+    found: dict[str, Any] = {"causal": False}
+    overlays = []
+    for part in _conjuncts(pattern):
+        code = getattr(part, "__code__", None)
+        if part is causal_mask_function:
+            found["causal"] = True
+        elif code in (_CAUSAL_WINDOW.__code__, _WINDOW.__code__):
+            overlays.append(code)
+            found["window"] = _closed_over(part, "sliding_window")
+        elif code is _PACKED.__code__ and "query_segments" not in found:
+            segments = _closed_over(part, "packed_sequence_mask")
+            found |= {"query_segments": segments, "key_segments": segments}
+        elif part is not bidirectional_mask_function:
+            return None
+    wanted = _CAUSAL_WINDOW if found["causal"] else _WINDOW
+    return found if overlays in ([], [wanted.__code__]) else None
+
+
+def _conjuncts(pattern: Callable) -> Iterator[Callable]:
+    """The patterns that are and-ed; the pattern itself where the compiler cannot look into it."""
+    code = getattr(pattern, "__code__", None)
+    if torch.compiler.is_compiling() or code not in (_AND.__code__, _REMAPPED.__code__):
+        yield pattern
+    elif code is _AND.__code__:
+        for part in _closed_over(pattern, "mask_functions"):
+            yield from _conjuncts(part)
+    else:
+        yield from _conjuncts(_closed_over(pattern, "mask_function"))
+
+
+def _closed_over(pattern: Callable, name: str) -> Any:
+    return inspect.getclosurevars(pattern).nonlocals[name]
 
 
 def note_mask(

@@ -2,7 +2,7 @@
 
 For a tile of query rows the scores of both sides, the row values and the student's score gradient
 dS are formed together, and from dS at once its part of dQ = dS K and dK = dS^T Q: four matrix
-products of Q·K·D, against seven for dense autograd, and scratch for one tile only.
+products of Q·K·D, as many as dense autograd takes, and scratch for one tile only.
 """
 
 from collections.abc import Callable

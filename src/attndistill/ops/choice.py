@@ -11,6 +11,8 @@ from .problem import Problem
 
 # Wider heads do not fit a tile of both sides.
 MAX_TRITON_WIDTH = 256
+# CUDA's limit for the second dimension of a grid.
+MAX_TRITON_HEADS = 65535
 
 
 class Choice(NamedTuple):
@@ -58,6 +60,8 @@ def triton_unsupported(problem: Problem) -> str | None:
         return "two masks have segments"
     if len(widths) > 1 or len({(t.scale, t.group) for t in problem.teachers}) > 1:
         return "the averaged teachers differ in shape or scale"
+    if problem.shape.batch * problem.shape.heads > MAX_TRITON_HEADS:
+        return f"batch times heads is above {MAX_TRITON_HEADS}"
     if max(side.query.shape[-1] for side in sides) > MAX_TRITON_WIDTH:
         return f"a head is wider than {MAX_TRITON_WIDTH}"
     return None

@@ -98,13 +98,14 @@ def _mean(rows: list[Rows]) -> Rows:
 
 
 def _kl(s: Rows, t: Rows) -> RowLoss:
-    terms, difference = _kl_terms(t, s)
+    terms, difference = _kl_terms(t.prob, s.prob, t.log - s.log)
     return RowLoss(terms.sum(-1), difference)  # w = -P_t
 
 
 def _reverse_kl(s: Rows, t: Rows) -> RowLoss:
-    terms, _ = _kl_terms(s, t)
-    return RowLoss(terms.sum(-1), _through_softmax(s.prob, s.prob * (s.log - t.log)))
+    gap = s.log - t.log
+    terms, _ = _kl_terms(s.prob, t.prob, gap)
+    return RowLoss(terms.sum(-1), _through_softmax(s.prob, s.prob * gap))
 
 
 # As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
@@ -112,12 +113,11 @@ def _reverse_kl(s: Rows, t: Rows) -> RowLoss:
 # its series: neither cancels. Elsewhere nothing does, and no exponential of a gap can overflow.
 
 
-def _kl_terms(p: Rows, q: Rows) -> tuple[Tensor, Tensor]:
+def _kl_terms(p: Tensor, q: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the terms of KL(P || Q) with Q - P added, and Q - P."""
-    gap = p.log - q.log
     close, series = gap.abs() < 0.5, _remainder(gap)
-    difference = torch.where(close, p.prob * (series - gap), q.prob - p.prob)
-    return torch.where(close, p.prob * series, difference + p.prob * gap), difference
+    difference = torch.where(close, p * (series - gap), q - p)
+    return torch.where(close, p * series, difference + p * gap), difference
 
 
 def _remainder(x: Tensor) -> Tensor:
@@ -131,11 +131,13 @@ def _remainder(x: Tensor) -> Tensor:
 
 def _js(s: Rows, t: Rows) -> RowLoss:
     # With M = (P_s + P_t) / 2: log P_s - log M, by an exponential that never overflows.
-    gap = s.log - t.log
+    gap, mixture = s.log - t.log, 0.5 * (s.prob + t.prob)
     shared = torch.log1p(0.5 * torch.expm1(-gap.abs()))
     from_s, from_t = gap.clamp_max(0) - shared, -gap.clamp_min(0) - shared
-    half = 0.5 * s.prob * from_s
-    return RowLoss((half + 0.5 * t.prob * from_t).sum(-1), _through_softmax(s.prob, half))
+    of_s, _ = _kl_terms(s.prob, mixture, from_s)
+    of_t, _ = _kl_terms(t.prob, mixture, from_t)
+    w = 0.5 * s.prob * from_s
+    return RowLoss(0.5 * (of_s + of_t).sum(-1), _through_softmax(s.prob, w))
 
 
 def _mse(s: Rows, t: Rows) -> RowLoss:

@@ -1,5 +1,6 @@
 """The elementwise part of a tile, compiled where that pays."""
 
+import inspect
 import logging
 import os
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def compare_in_parts(
 ) -> Tensor:
     """Does what `compare_whole` does, some rows at a time."""
     rows, keys = student.shape
-    step = max(1, EAGER_SCORES // keys)
+    step = max(1, EAGER_SCORES // keys) if student.device.type == "cpu" else rows
     values = student.new_empty(rows)
     for start in range(0, rows, step):
         part = slice(start, start + step)
@@ -79,6 +80,15 @@ def compare_in_parts(
 
 
 _compiled: Compare | None = None
+# Divergence, number of teachers, dtypes, and whether gradients are wanted each make a variant.
+# Beyond PyTorch's limit, 8, it would compile nothing any more.
+MOST_VARIANTS = 256
+
+
+def _more_variants() -> dict[str, int]:
+    """The option that lifts the limit, where this version of PyTorch has it."""
+    known = "recompile_limit" in inspect.signature(torch.compile).parameters
+    return {"recompile_limit": MOST_VARIANTS} if known else {}
 
 
 def _compare_compiled(
@@ -91,7 +101,9 @@ def _compare_compiled(
     global _compiled
     if _compiled is None:
         logger.info("compiling the loss (once; ATTNDISTILL_COMPILE=0 turns it off)")
-        _compiled = torch.compile(compare_whole, dynamic=True, fullgraph=True)
+        _compiled = torch.compile(  # type: ignore[call-overload]
+            compare_whole, dynamic=True, fullgraph=True, **_more_variants()
+        )
     try:
         return _compiled(divergence, student, teachers, weights, gradient)
     except Exception as error:

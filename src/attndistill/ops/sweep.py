@@ -15,7 +15,7 @@ from .problem import Problem
 from .side import Side, scores_view
 
 # Scores of one tile and side: large enough for the matrix products, small enough for the cache.
-TILE_SCORES = 2**19
+TILE_SCORES = 2**20
 # On an accelerator: large enough that starting its kernels does not take the time.
 DEVICE_TILE_SCORES = 2**24
 # Fewer rows make the matrix products inefficient, even if the tile outgrows the cache.
