@@ -64,6 +64,12 @@ def test_a_recipe_that_a_user_wrote_is_not_overwritten(capsys, workplace):
     assert file.read_text() == before
 
 
+def test_a_folder_name_that_is_too_long_is_refused(capsys, workplace):
+    recipe = workplace.recipe | {"output_dir": str(workplace.own / ("x" * 300))}
+    assert main(["doctor", str(workplace.write(recipe))]) == 2
+    assert "cannot be written (File name too long)" in only_error(capsys)
+
+
 def test_a_student_folder_with_other_files_is_left_alone(capsys, workplace):
     thesis = workplace.own / "run" / "student" / "thesis.txt"
     thesis.parent.mkdir(parents=True)

@@ -4,12 +4,14 @@ import shutil
 import pytest
 import torch
 from recipes.workplace import NEGATIVE, NEUTRAL, POSITIVE, make_config, make_tokenizer, write_csv
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertForSequenceClassification,
     FNetConfig,
     FNetForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
+    T5Config,
 )
 
 from attndistill.errors import InputError
@@ -70,6 +72,39 @@ def test_a_head_is_made_only_where_it_will_be_trained(workplace):
     three = with_config(copied(workplace), id2label={"0": "a", "1": "b", "2": "c"})
     assert "cannot load" in refused(classifier, workplace.own / "nothing")
     assert classifier(three, fresh_head=True).config.num_labels == 2
+
+
+def test_a_folder_without_its_tokenizer_is_refused(workplace):
+    folder = copied(workplace)
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    assert "has no tokenizer: every word would be unknown" in refused(processor, folder)
+    T5Config(num_layers=1, d_model=8).save_pretrained(workplace.own / "t5")
+    assert "has no tokenizer" in refused(processor, workplace.own / "t5")
+
+
+def test_weights_that_are_not_finite_are_refused(workplace):
+    folder = copied(workplace)
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"][1, 3] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "not finite (classifier.weight)" in refused(classifier, folder)
+
+
+def test_weights_that_are_cut_off_are_refused(workplace):
+    folder = copied(workplace)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert f"cannot load '{folder}' (the folder): SafetensorError" in refused(classifier, folder)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"num_attention_heads": "three"}, {"num_attention_heads": 0}, {"id2label": ["a"]}]
+)
+def test_a_garbled_config_is_refused(workplace, fields):
+    assert "teacher.model: cannot load" in refused(
+        classifier, with_config(copied(workplace), **fields)
+    )
 
 
 def test_pickled_weights_are_refused(workplace):

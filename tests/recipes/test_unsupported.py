@@ -78,7 +78,7 @@ def refused(capsys, recipe, workplace):
 @pytest.mark.parametrize("family", CLASSIFIERS)
 def test_a_classifier_is_refused_before_its_fine_tuning(workplace, capsys, family):
     torch.manual_seed(0)
-    tokenizer = make_tokenizer([])
+    tokenizer = make_tokenizer(["film"])
     CLASSIFIERS[family](len(tokenizer)).save_pretrained(workplace.own / "teacher")
     tokenizer.save_pretrained(workplace.own / "teacher")
     recipe = workplace.recipe

@@ -16,7 +16,7 @@ from ..students import build_student
 from ..tasks import LabelMap, Task, check_student_labels, label_names
 from .schema import Recipe
 from .student import FreshStudent, KeptLayers, StudentModel
-from .tokenizers import check_same_tokenizer
+from .tokenizers import check_knows_words, check_same_tokenizer
 
 T = TypeVar("T")
 # A config file may name code to fetch and run as its attention (CVE-2026-4372).
@@ -58,6 +58,7 @@ def load_processor(name: str, path: str, *, task: Task, trust_remote_code: bool)
         return kind.from_pretrained(name, trust_remote_code=trust_remote_code)
 
     processor = _loaded(load, name, path)
+    check_knows_words(processor, name, path)
     task.fit_processor(processor, path)
     return processor
 
@@ -122,6 +123,12 @@ def load_model(
                 else ""
             )
         )
+    for key, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise InputError(
+                f"{path}: {name!r} has weights that are not finite ({key}): its training has "
+                "diverged; give another checkpoint"
+            )
     return model.float()
 
 
@@ -195,7 +202,9 @@ def _loaded(load: Callable[[], T], name: str, path: str) -> T:
         return load()
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a library trips over in a broken file
         where = "the folder" if Path(name).is_dir() else "no folder here; as a hub name"
         reason = " ".join(str(error).split())
+        if not isinstance(error, OSError | ValueError):
+            reason = f"{type(error).__name__}: {reason}"
         raise InputError(f"{path}: cannot load {name!r} ({where}): {reason[:400]}") from error

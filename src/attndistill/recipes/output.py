@@ -31,7 +31,12 @@ def check_output(recipe: Recipe) -> Path:
         InputError: it cannot be written, or holds another run or other files.
     """
     folder = Path(recipe.output_dir)
-    # Path.exists raises on a name that is too long.
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise _unwritable(folder, error.strerror) from error
     parents = (folder, *folder.absolute().parents)
     existing = next(path for path in parents if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):

@@ -8,6 +8,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..errors import InputError
 
 PROBE = "Probe: the same TEXT, naïvely cut into tokens (12,345)?"
+# What SentencePiece puts for a space: T5's has it without any file.
+WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def check_same_tokenizer(
@@ -30,6 +32,21 @@ def check_same_tokenizer(
             f"student.model has another tokenizer than the teacher: {difference}; token-wise "
             "distillation needs the same one: start from a student with the teacher's tokenizer, "
             "or use student.keep_layers or student.config"
+        )
+
+
+def check_knows_words(processor: Any, name: str, path: str) -> None:
+    """Refuse a tokenizer that Transformers has made up for a folder without one.
+
+    Raises:
+        InputError: it knows special tokens only, so that every word is unknown.
+    """
+    if not isinstance(processor, PreTrainedTokenizerBase):
+        return
+    if set(processor.get_vocab()) <= {*processor.all_special_tokens, WORD_START}:
+        raise InputError(
+            f"{path}: {name!r} has no tokenizer: every word would be unknown; save the model's own "
+            "tokenizer there (tokenizer.save_pretrained)"
         )
 
 
