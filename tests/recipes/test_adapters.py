@@ -39,6 +39,9 @@ def test_a_classifiers_adapters_and_head_are_trained_and_merged(workplace, capsy
     assert student.config.id2label == {0: "negative", 1: "positive"}
     report = json.loads((workplace.own / "run" / "report.json").read_text(encoding="utf-8"))
     assert report["recipe"]["student"]["lora"]["r"] == 2
+    classes, width = before["classifier.weight"].shape
+    adapters = 8 * 2 * (width + width)
+    assert report["training"]["trained_parameters"] == adapters + classes * width + classes
     assert load_recipe(workplace.own / "run" / "recipe.yaml").student.lora.r == 2
 
 

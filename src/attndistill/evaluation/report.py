@@ -81,12 +81,14 @@ class TrainingSection:
         steps: optimizer steps.
         history: Trainer's log, one dict per logged step.
         first_step: every term's value, weight and gradient norm before the first update.
+        trained_parameters: how many parameters were updated; with adapters few of them.
     """
 
     seconds: float
     steps: int
     history: tuple[dict[str, float], ...] = ()
     first_step: dict[str, TermReading] = field(default_factory=dict)
+    trained_parameters: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

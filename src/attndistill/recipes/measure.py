@@ -48,6 +48,7 @@ def measure(
     trainer: DistillationTrainer,
     *,
     seconds: float,
+    trained_parameters: int,
     notes: tuple[str, ...] = (),
     details: bool = True,
 ) -> Distilled:
@@ -59,6 +60,7 @@ def measure(
         student: trained and saved.
         trainer: that trained it.
         seconds: that training took.
+        trained_parameters: how many it updated.
         notes: remarks for the report, besides those on the data.
         details: measure costs and show attention on a sentence too.
     """
@@ -105,6 +107,7 @@ def measure(
             steps=trainer.state.global_step,
             history=tuple(trainer.state.log_history),
             first_step=dict(trainer.term_readings or {}),
+            trained_parameters=trained_parameters,
         ),
         fidelity=fidelity,
         sample=sample,

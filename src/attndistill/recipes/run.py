@@ -73,6 +73,7 @@ def distil(
     trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     assert trainer.model is not None, "it was given one"
+    parameters = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     student = merged(trainer.model)
     _check_weights(student)
     save_student(student, prepared.data.processor, folder / STUDENT)
@@ -82,6 +83,7 @@ def distil(
         student,
         trainer,
         seconds=trained.metrics["train_runtime"],
+        trained_parameters=parameters,
         notes=tuple(_remarks(recipe, trainer, checkpoint)),
         details=details,
     )
