@@ -64,6 +64,35 @@ def test_a_recipe_that_a_user_wrote_is_not_overwritten(capsys, workplace):
     assert file.read_text() == before
 
 
+@pytest.mark.parametrize("garbled", [b"{", b"- 1", b"\xff\xfe"])
+def test_a_garbled_recipe_in_the_folder_is_named(capsys, workplace, garbled):
+    folder = workplace.own / "run"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_bytes(garbled)
+    assert main(["run", str(workplace.write(workplace.recipe)), "--resume"]) == 2
+    error = only_error(capsys)
+    assert f"the output folder {folder} holds a run whose recipe cannot be read" in error
+    assert f"give that run up with `rm -r {folder}`" in error
+    assert (folder / "recipe.yaml").read_bytes() == garbled
+
+
+def test_an_arm_whose_student_is_broken_is_trained_again(capsys, workplace):
+    recipe = workplace.recipe | {"objective": {"task": {}, "logits": {}}}
+    command = ["compare", str(workplace.write(recipe)), "--seeds", "1"]
+    assert main(command) == 0
+    arm = workplace.own / "run" / "arms" / "task" / "seed-42"
+    weights = (arm / "student" / "model.safetensors").read_bytes()
+    (arm / "student" / "model.safetensors").write_bytes(weights[:-10])
+    (workplace.own / "run" / "report.html").unlink()
+    capsys.readouterr()
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert out.count("Its student cannot be loaded") == 1
+    assert out.count("Finished before") == 2
+    assert (arm / "student" / "model.safetensors").read_bytes() == weights
+    assert (workplace.own / "run" / "report.html").is_file()
+
+
 def test_a_folder_name_that_is_too_long_is_refused(capsys, workplace):
     recipe = workplace.recipe | {"output_dir": str(workplace.own / ("x" * 300))}
     assert main(["doctor", str(workplace.write(recipe))]) == 2

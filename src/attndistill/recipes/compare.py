@@ -117,7 +117,11 @@ def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
         return None
     say(f"Finished before: {folder}")
     kind = type(new_student(arm, prepared))
-    student = kind.from_pretrained(folder / STUDENT, use_safetensors=True)
+    try:
+        student = kind.from_pretrained(folder / STUDENT, use_safetensors=True)
+    except Exception as error:  # noqa: BLE001 - whatever a broken file makes of it
+        say(f"Its student cannot be loaded ({' '.join(str(error).split())}): it is trained again.")
+        return None
     student.to(prepared.teacher.device)  # type: ignore[arg-type]
     assessed = prepared.task.assess(student, prepared.data, teacher=prepared.teacher_assessed)
     return Distilled(report=RunReport.read(folder), assessed=assessed)

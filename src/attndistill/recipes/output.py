@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..evaluation import OtherVersionError, RunReport
 from ..export import check_replaceable
 from ..training import latest_complete_checkpoint, list_checkpoints
+from .checking import as_mapping
 from .schema import Recipe
 from .yaml_file import dump_yaml, read_yaml
 
@@ -101,8 +102,9 @@ def record_recipe(recipe: Recipe) -> None:
 
 def holds_run_of(recipe: Recipe, folder: Path) -> bool:
     """Whether the folder's resolved recipe is this one (wherever the folder is named from)."""
-    file = folder / RECIPE_FILE
-    return file.is_file() and not any(_differences(read_yaml(file), recipe.to_dict()))
+    if not (folder / RECIPE_FILE).is_file():
+        return False
+    return not any(_differences(_recipe_there(folder), recipe.to_dict()))
 
 
 def is_finished(folder: Path) -> bool:
@@ -123,28 +125,38 @@ def teacher_cache(recipe: Recipe) -> Path:
     return (folder.parents[3] if is_arm else folder.parent) / "teachers"
 
 
+def _recipe_there(folder: Path) -> dict[str, Any]:
+    try:
+        return as_mapping(read_yaml(folder / RECIPE_FILE), "")
+    except InputError as error:
+        raise InputError(
+            f"the output folder {folder} holds a run whose recipe cannot be read ({error}): "
+            + _two_ways(folder)
+        ) from error
+
+
+def _two_ways(folder: Path) -> str:
+    give_up = f"`rm -r {shlex.quote(str(folder))}`"
+    return f"choose another with --output-dir, or give that run up with {give_up}"
+
+
 def _left_nothing(recipe: Recipe, folder: Path) -> bool:
     """Whether a run that failed has left nothing but its resolved recipe."""
     file, names = folder / RECIPE_FILE, {path.name for path in folder.iterdir()}
     if names - {RECIPE_FILE, CHECKPOINTS} or not file.is_file():
         return False
     # A recipe that a user wrote, perhaps with comments, is not to be overwritten.
-    there, text = read_yaml(file), file.read_text(encoding="utf-8")
-    written_here = isinstance(there, Mapping) and list(there) == list(recipe.to_dict())
-    return (
-        written_here
-        and text == dump_yaml(there)
-        and latest_complete_checkpoint(folder / CHECKPOINTS) is None
-    )
+    there, text = _recipe_there(folder), file.read_text(encoding="utf-8")
+    written_here = text == dump_yaml(there) and list(there) == list(recipe.to_dict())
+    return written_here and latest_complete_checkpoint(folder / CHECKPOINTS) is None
 
 
 def _refuse_foreign(recipe: Recipe, folder: Path) -> None:
     if (folder / RECIPE_FILE).is_file():
-        changes = list(_differences(read_yaml(folder / RECIPE_FILE), recipe.to_dict()))
+        changes = list(_differences(_recipe_there(folder), recipe.to_dict()))
         raise InputError(
             f"the output folder {folder} holds a run of another recipe ({'; '.join(changes[:5])}): "
-            "choose another with --output-dir, or give that run up with "
-            f"`rm -r {shlex.quote(str(folder))}`"
+            + _two_ways(folder)
         )
     if any(folder.iterdir()):
         raise InputError(

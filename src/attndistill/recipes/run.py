@@ -42,7 +42,9 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
     checkpoint = claim_output(recipe, resume=resume)
     if is_finished(Path(recipe.output_dir)):
         say(f"Finished before: {recipe.output_dir}")
-        return RunReport.read(recipe.output_dir)
+        report = RunReport.read(recipe.output_dir)
+        write_report(report, recipe.output_dir)
+        return report
     if resume and checkpoint is None:
         say("There is no checkpoint to resume from: the run starts from the beginning.")
     for broken in passed_over(recipe, checkpoint):
