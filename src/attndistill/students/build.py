@@ -281,6 +281,8 @@ def _construct(teacher: PreTrainedModel, config: PreTrainedConfig) -> PreTrained
     try:
         student = type(teacher)(config)
         student.to(teacher.dtype)  # type: ignore[arg-type]
+        # As save_pretrained does, which is too late.
+        config.validate()
     except Exception as error:  # noqa: BLE001 - whatever the architecture trips over
         raise InputError(
             f"no {type(teacher).__name__} can be built from this student config: {_reason(error)}"

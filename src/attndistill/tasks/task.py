@@ -94,9 +94,11 @@ class Task(ABC):
         """The logged metrics that a best checkpoint may go by: whether higher is better.
 
         The first one is the default. Without any, it is the task term's loss, else the objective.
-        The deciding score of a metric of the user's own is logged as ``metric``.
+        The deciding score of a metric of the user's own is logged as ``metric``, by a task that
+        measures while it trains.
         """
-        return {"metric": True} if self.metric is not None else self._selection
+        own = self.metric is not None and self._selection
+        return {"metric": True} if own else self._selection
 
     @property
     def _selection(self) -> Mapping[str, bool]:
