@@ -50,6 +50,30 @@ def test_parts_of_a_step_add_up_to_it():
     assert summed == pytest.approx(float(distiller.loss(whole).detach()), rel=1e-5)
 
 
+def test_a_teachers_records_are_let_go_with_their_last_reading():
+    student, teacher, batch = make_bert(2, seed=1), make_bert(4, seed=2), make_batch([9, 4, 7])
+    terms = {
+        "attention": AttentionTerm(layers=[[0, 1], [1, 3]]),
+        "also": AttentionTerm(kind="mse", layers=[[0, 1], [1, 1]]),
+    }
+    distiller = Distiller(student, teacher, objective=Objective(terms))
+    step = distiller.step(batch)
+    kept = step.lasting()
+    assert len(step.teacher_attention) == 2
+    counts = distiller.counts([batch])
+    loss, _ = distiller.objective.loss(step, counts)
+    assert not step.teacher_attention
+    assert float(loss) == float(distiller.objective.loss(kept, counts)[0])
+    assert len(kept.teacher_attention) == 2
+
+    class Own(AttentionTerm):
+        def total(self, step):
+            return super().total(step) + super().total(step)
+
+    distiller = Distiller(student, teacher, objective=Objective({"own": Own()}))
+    distiller.loss(batch).backward()
+
+
 def test_the_terms_of_a_loss_are_told_with_it():
     weights = {"task": 0.5, "logits": 2.0, "attention": 3.0}
     kinds = {"task": TaskTerm, "logits": LogitsTerm, "attention": AttentionTerm}

@@ -1,5 +1,6 @@
 """The objective: Σ weight · (sum over items / number of items), over all terms."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from .layerwise import LayerwiseTerm
-from .step import ModelDependent, Step, Term, check_positive
+from .step import ModelDependent, RecordKey, Step, Term, check_positive
 from .tokens import TokenTerm, is_tokenwise, token_totals
 
 
@@ -84,6 +85,18 @@ class Objective:
         """The teacher's attention layers that teach, by group; of a fitted objective."""
         matches = [term.match for term in self.layerwise_terms.values()]
         return _union((match.teacher, match.layer_map.teacher_layers) for match in matches)
+
+    @property
+    def teacher_readings(self) -> Counter[RecordKey] | None:
+        """How often the terms read each of the teacher's records; None where a term may differ."""
+        readings: Counter[RecordKey] = Counter()
+        for term in self.terms.values():
+            if isinstance(term, LayerwiseTerm) and type(term).total is LayerwiseTerm.total:
+                pairs = term.match.layer_map.pairs
+                readings.update((term.match.teacher, teacher) for _, teacher in pairs)
+            elif not isinstance(term, TokenTerm):
+                return None
+        return readings
 
     def fitted(
         self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec = "uniform"

@@ -1,7 +1,7 @@
 """What a term is, and what it is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
@@ -11,7 +11,25 @@ from ..capture.outputs import HiddenLogits, Item
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 
-AttentionRecords = Mapping[tuple[LayerGroup, int], AttentionRecord]
+RecordKey = tuple[LayerGroup, int]
+AttentionRecords = Mapping[RecordKey, AttentionRecord]
+
+
+class LetGo(dict[RecordKey, AttentionRecord]):
+    """Records that are let go with their last reading.
+
+    The gradients of a student's layer, kept for the backward, then take the room of the queries and
+    keys that taught it, and do not come on top of all the teacher's.
+    """
+
+    def __init__(self, records: AttentionRecords, readings: Mapping[RecordKey, int]) -> None:
+        super().__init__(records)
+        self._left = dict(readings)
+
+    def __getitem__(self, key: RecordKey) -> AttentionRecord:
+        """The record; its last reading takes it out."""
+        self._left[key] = self._left.get(key, 1) - 1
+        return super().__getitem__(key) if self._left[key] else self.pop(key)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +54,10 @@ class Step:
     teacher_attention: AttentionRecords
     student_hidden: HiddenLogits | None = None
     teacher_hidden: HiddenLogits | None = None
+
+    def lasting(self) -> "Step":
+        """The same step, whose records stay however often they are read."""
+        return replace(self, teacher_attention=dict(self.teacher_attention))
 
     @property
     def student_logits(self) -> HiddenLogits | Tensor:

@@ -14,7 +14,7 @@ from ..capture.outputs import HiddenLogits, OutputHead, headless, output_head
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from ..objectives import Objective, Step, TermReading, read_terms
-from ..objectives.step import AttentionRecords
+from ..objectives.step import AttentionRecords, LetGo
 from .adapters import check_adapters, has_adapters, without_adapters
 
 Batch = Mapping[str, Tensor]
@@ -167,10 +167,14 @@ class Distiller:
             student=ours.output,
             teacher=teacher.output,
             student_attention=ours.attention,
-            teacher_attention=teacher.attention,
+            teacher_attention=self._let_go(teacher.attention),
             student_hidden=ours.hidden,
             teacher_hidden=teacher.hidden,
         )
+
+    def _let_go(self, records: AttentionRecords) -> AttentionRecords:
+        readings = self.objective.teacher_readings
+        return records if readings is None else LetGo(records, readings)
 
     def _run_teacher(self, teacher: nn.Module, batch: Batch) -> Any:
         with without_adapters(teacher) if self._adapters_off else nullcontext():

@@ -133,7 +133,7 @@ class DistillationTrainer(Seq2SeqTrainer):
         if model.training:
             counts = self._step_counts
             if self.term_readings is None:
-                means = self.objective.means(step, counts)
+                means = self.objective.means(step.lasting(), counts)
                 self.term_readings = read_terms(self.objective, means, self._trainable())
             loss, means = self.objective.loss(step, counts)
             self._train_tally.add(means)
