@@ -37,6 +37,10 @@ class Divergence(Option):
     MSE = "mse"
     COSINE = "cosine"
 
+    @classmethod
+    def _argument(cls) -> str:
+        return "kind"
+
 
 class RowLoss(NamedTuple):
     """The losses of rows of K scores."""

@@ -10,7 +10,12 @@ class Option(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
         choices = ", ".join(repr(member.value) for member in cls)
-        raise ValueError(f"{cls.__name__.lower()} must be one of {choices}; got {value!r}")
+        raise ValueError(f"{cls._argument()} must be one of {choices}; got {value!r}")
+
+    @classmethod
+    def _argument(cls) -> str:
+        """The name of the argument that takes it."""
+        return cls.__name__.lower()
 
 
 class Impl(Option):
