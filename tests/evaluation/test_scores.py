@@ -103,3 +103,10 @@ def test_a_users_metric_is_a_score_like_any_other():
     assert values_of(mine) == {"hits_all": 0.5}
     with pytest.raises(InputError, match="same rows"):
         quality_of(mine, teacher=Assessment(scores=mine.scores, truth=np.arange(1, 3)))
+
+
+def test_a_share_that_is_none_is_refused_at_once():
+    errors = np.array([2.0, 3.0])
+    with pytest.raises(InputError, match=r"'rmse' is 2\.5, but a share is from 0 to 1.*number"):
+        Assessment(scores={"rmse": mean_score(errors)}, truth=np.zeros(2))
+    Assessment(scores={"rmse": mean_score(errors, unit="number")}, truth=np.zeros(2))

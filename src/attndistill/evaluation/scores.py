@@ -65,6 +65,9 @@ class Assessment:
         row_of_answer: [M] the row of each answer; None where each row has one.
         figures: metrics without an interval.
         baseline: for the deciding metric.
+
+    Raises:
+        InputError: a share is not from 0 to 1.
     """
 
     scores: dict[str, Score]
@@ -73,6 +76,15 @@ class Assessment:
     row_of_answer: np.ndarray | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     baseline: Baseline | None = None
+
+    def __post_init__(self) -> None:
+        for name, score in self.scores.items():
+            value = float(score.statistic(score.rows.sum(0)))
+            if score.unit == Unit.SHARE and not (np.isnan(value) or 0 <= value <= 1 + 1e-9):
+                raise InputError(
+                    f"the metric {name!r} is {value:.4g}, but a share is from 0 to 1: give its "
+                    'score unit="number"'
+                )
 
     @property
     def deciding(self) -> str:
