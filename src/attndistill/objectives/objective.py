@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from .layerwise import LayerwiseTerm
-from .step import ModelDependent, RecordKey, Step, Term, check_positive
+from .logits import LogitsTerm
+from .step import LetGo, ModelDependent, RecordKey, Step, Term, check_positive
+from .task import TaskTerm
 from .tokens import TokenTerm, is_tokenwise, token_totals
 
 
@@ -86,17 +88,19 @@ class Objective:
         matches = [term.match for term in self.layerwise_terms.values()]
         return _union((match.teacher, match.layer_map.teacher_layers) for match in matches)
 
-    @property
-    def teacher_readings(self) -> Counter[RecordKey] | None:
-        """How often the terms read each of the teacher's records; None where a term may differ."""
+    def let_go(self, step: Step) -> Step:
+        """The step for one reading by `loss`, which frees each of the teacher's records with it.
+
+        Where a term is not one of this package's, the records stay.
+        """
         readings: Counter[RecordKey] = Counter()
         for term in self.terms.values():
             if isinstance(term, LayerwiseTerm) and type(term).total is LayerwiseTerm.total:
                 pairs = term.match.layer_map.pairs
                 readings.update((term.match.teacher, teacher) for _, teacher in pairs)
-            elif not isinstance(term, TokenTerm):
-                return None
-        return readings
+            elif type(term) not in (TaskTerm, LogitsTerm):
+                return step
+        return replace(step, teacher_attention=LetGo(step.teacher_attention, readings))
 
     def fitted(
         self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec = "uniform"

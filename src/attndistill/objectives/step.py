@@ -1,7 +1,7 @@
 """What a term is, and what it is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
@@ -54,10 +54,6 @@ class Step:
     teacher_attention: AttentionRecords
     student_hidden: HiddenLogits | None = None
     teacher_hidden: HiddenLogits | None = None
-
-    def lasting(self) -> "Step":
-        """The same step, whose records stay however often they are read."""
-        return replace(self, teacher_attention=dict(self.teacher_attention))
 
     @property
     def student_logits(self) -> HiddenLogits | Tensor:

@@ -14,7 +14,7 @@ from ..capture.outputs import HiddenLogits, OutputHead, headless, output_head
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from ..objectives import Objective, Step, TermReading, read_terms
-from ..objectives.step import AttentionRecords, LetGo
+from ..objectives.step import AttentionRecords
 from .adapters import check_adapters, has_adapters, without_adapters
 
 Batch = Mapping[str, Tensor]
@@ -124,7 +124,8 @@ class Distiller:
             The loss, and each term's value before its weight, without a graph.
         """
         counts = self.objective.counts(batch) if counts is None else counts
-        return self.objective.loss(self.step(batch, student=student), counts)
+        step = self.objective.let_go(self.step(batch, student=student))
+        return self.objective.loss(step, counts)
 
     def read_terms(self, batch: Batch) -> dict[str, TermReading]:
         """Value and gradient of every term on one batch, without an update.
@@ -167,14 +168,10 @@ class Distiller:
             student=ours.output,
             teacher=teacher.output,
             student_attention=ours.attention,
-            teacher_attention=self._let_go(teacher.attention),
+            teacher_attention=teacher.attention,
             student_hidden=ours.hidden,
             teacher_hidden=teacher.hidden,
         )
-
-    def _let_go(self, records: AttentionRecords) -> AttentionRecords:
-        readings = self.objective.teacher_readings
-        return records if readings is None else LetGo(records, readings)
 
     def _run_teacher(self, teacher: nn.Module, batch: Batch) -> Any:
         with without_adapters(teacher) if self._adapters_off else nullcontext():

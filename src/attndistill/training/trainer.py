@@ -133,8 +133,9 @@ class DistillationTrainer(Seq2SeqTrainer):
         if model.training:
             counts = self._step_counts
             if self.term_readings is None:
-                means = self.objective.means(step.lasting(), counts)
+                means = self.objective.means(step, counts)
                 self.term_readings = read_terms(self.objective, means, self._trainable())
+            step = self.objective.let_go(step)
             loss, means = self.objective.loss(step, counts)
             self._train_tally.add(means)
             # Processes' gradients are averaged, but each holds only its own share of the mean.
