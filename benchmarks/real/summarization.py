@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from sources import MADE, minilm_encoder_decoder, wikipedia, write_splits
+from sources import MADE, minilm_encoder_decoder, note_commit, wikipedia, write_splits
 
 from attndistill.cli import main
 from attndistill.evaluation import assess_summaries, quality_of
@@ -16,6 +16,7 @@ ROWS = {"train": 6_000, "validation": 200, "test": 1_000}
 
 def run() -> int:
     """Write the data and the teacher, then run the comparison that a user types."""
+    note_commit("summarization")
     articles = wikipedia()
     described = articles[articles["description"].str.strip() != ""]
     write_splits(described[["extract", "description"]], ROWS, MADE / "descriptions")

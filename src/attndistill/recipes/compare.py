@@ -29,10 +29,10 @@ from .schema import Recipe
 def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunReport:
     """Train every arm with every seed, and compare them on the same test rows.
 
-    The arms are the recipe's terms in the order task, logits, attention, each added to those
-    before: equal data, teacher, student and budget. The full objective with the recipe's own seed
-    is the run in the recipe's folder; the others are in ``arms/<arm>/seed-<seed>/``. A finished
-    arm is not run again, an unfinished one is resumed.
+    The arms are the chosen ones, or else the recipe's terms in the order task, logits, attention,
+    each added to those before: equal data, teacher, student and budget. The full objective with the
+    recipe's own seed is the run in the recipe's folder; the others are in
+    ``arms/<arm>/seed-<seed>/``. A finished arm is not run again, an unfinished one is resumed.
 
     Args:
         recipe: the recipe.

@@ -17,7 +17,7 @@ SPEECH = "Whisper"
 
 def supported_instead(model: Any) -> str:
     """What to use instead of this model: families of the same kind."""
-    return f"supported models of this kind are {_families(model)} (docs/support.md has them all)"
+    return f"supported models of this kind are {_families(model)}"
 
 
 def _families(model: Any) -> str:
