@@ -4,12 +4,11 @@ import json
 
 import pytest
 from recipes.test_language_runs import COUNTING, recipe_of, texts, write_lines
+from recipes.workplace import Killed, kill_at
 from safetensors.torch import load_file
 from tasks.language import make_decoder, make_word_tokenizer
-from transformers import TrainerCallback
 
 from attndistill.cli import main
-from attndistill.training import DistillationTrainer
 
 
 @pytest.fixture
@@ -33,42 +32,18 @@ def recipe(workplace):
     return recipe
 
 
-class Killed(Exception):
-    pass
-
-
-def kill_at(monkeypatch, step):
-    """Make training die after a step, and return what undoes it."""
-
-    class Kill(TrainerCallback):
-        def on_step_end(self, args, state, control, **_):
-            if state.global_step == step:
-                raise Killed
-
-    real = DistillationTrainer.__init__
-
-    def patched(self, *args, callbacks=None, **kwargs):
-        real(self, *args, callbacks=[*(callbacks or []), Kill()], **kwargs)
-
-    monkeypatch.setattr(DistillationTrainer, "__init__", patched)
-    return lambda: monkeypatch.setattr(DistillationTrainer, "__init__", real)
-
-
 def weights(workplace, folder):
     return load_file(workplace.own / folder / "student" / "model.safetensors")
 
 
 @pytest.mark.parametrize("packing", [False, True])
-def test_a_run_killed_in_a_stream_resumes_to_the_same_weights(
-    workplace, recipe, monkeypatch, packing
-):
+def test_a_run_killed_in_a_stream_resumes_to_the_same_weights(workplace, recipe, packing):
     recipe["data"]["packing"] = packing
     file = str(workplace.write(recipe))
     whole, killed = (str(workplace.own / name) for name in ("whole", "killed"))
     assert main(["run", file, "--output-dir", whole]) == 0
-    undo = kill_at(monkeypatch, 14)
-    assert main(["run", file, "--output-dir", killed]) == 1
-    undo()
+    with kill_at(14, Killed()):
+        assert main(["run", file, "--output-dir", killed]) == 1
     assert main(["run", file, "--output-dir", killed, "--resume"]) == 0
     report = json.loads((workplace.own / "killed" / "report.json").read_text(encoding="utf-8"))
     assert report["training"]["steps"] == 24

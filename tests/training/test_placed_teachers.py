@@ -153,17 +153,19 @@ def test_the_trainer_leaves_an_offloaded_teacher_where_it_is(tmp_path):
 def test_a_half_precision_teacher_teaches_a_float32_student(term, kind, dtype):
     student, rounded = make_bert(2, seed=1), make_bert(3, seed=2).to(dtype)
     exact = copy.deepcopy(rounded).float()
-    objective = Objective({"attention": term(kind=kind), "logits": LogitsTerm()})
+    objective = Objective({"attention": term(kind=kind)})
     batch = make_batch([9, 4, 7])
     loss, gradients = loss_and_gradients(student, rounded, batch, objective)
     expected, wanted = loss_and_gradients(student, exact, batch, objective)
     assert loss.dtype == torch.float32
     assert {gradient.dtype for gradient in gradients if gradient is not None} == {torch.float32}
-    # The same weights, run through three layers in the teacher's precision.
-    error = 4 * torch.finfo(dtype).eps
+    # The same weights: each of three layers rounds its outputs by half an eps.
+    error = 1.5 * torch.finfo(dtype).eps
     assert loss == pytest.approx(float(expected), rel=error)
-    for ours, theirs in zip(gradients, wanted, strict=True):
-        assert ours is None or (ours - theirs).norm() <= 4 * error * theirs.norm() + 1e-3
+    ours, theirs = (
+        torch.cat([g.flatten() for g in side if g is not None]) for side in (gradients, wanted)
+    )
+    assert (ours - theirs).norm() <= error * theirs.norm()
     assert {weight.dtype for weight in rounded.parameters()} == {dtype}
 
 
