@@ -13,7 +13,7 @@ from attndistill.evaluation.energy import Energy, EnergySource
 from attndistill.evaluation.headlines import headlines
 from attndistill.evaluation.html import render_html
 from attndistill.evaluation.intervals import Interval
-from attndistill.evaluation.plots import training_curves
+from attndistill.evaluation.plots import fidelity_plot, training_curves
 from attndistill.evaluation.rows import cost_rows
 from attndistill.evaluation.wording import (
     NBSP,
@@ -245,3 +245,14 @@ def test_figures_as_people_read_them():
     assert [points(p) for p in (-0.0123, 0.004, 0.0, -0.0001)] == ["−1.2", "+0.4", "0.0", "0.0"]
     assert short_path("/a/b/minilm/model") == "…/minilm/model"
     assert short_path("runs/demo/student") == "runs/demo/student"
+
+
+@pytest.mark.filterwarnings("error")
+def test_many_layers_of_several_groups_are_named_whole(report):
+    groups = ("encoder self-attention", "decoder self-attention", "decoder cross-attention")
+    layers = [replace(report.fidelity[0], group=group) for group in groups for _ in range(6)]
+    text = fidelity_plot(replace(report, fidelity=tuple(layers)))
+    for word in ("encoder", "cross-attention"):
+        assert word in text
+    first = report.fidelity[0]
+    assert text.count(f"{first.student_layer} ← {first.teacher_layer}") >= 18

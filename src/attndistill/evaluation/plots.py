@@ -12,7 +12,6 @@ from .flops import Flops
 from .intervals import Interval
 from .quality import Quality
 from .report import RunReport
-from .rows import pair_name
 from .scores import Unit
 from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style
 from .wording import figures
@@ -107,15 +106,40 @@ def fidelity_plot(report: RunReport) -> Markup | None:
                 ends = [column + offset - 0.14, column + offset + 0.14]
                 name = label if column == 0 else None
                 axes.plot(ends, [mean, mean], color=colour, linewidth=2, label=name)
-        several = len({layer.group for layer in report.fidelity}) > 1
-        names = [pair_name(layer, several=several) for layer in report.fidelity]
-        axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > FEW_LAYERS else 0)
+        _name_layers(axes, report)
         axes.set_xlim(-0.6, len(report.fidelity) - 0.4)
         axes.set_ylim(bottom=0)
         axes.grid(axis="x", visible=False)
         axes.set_ylabel("KL(teacher ‖ ·), nats")
         axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, borderaxespad=0)
         return inline_svg(figure, "KL divergence of every head of every mapped layer")
+
+
+def _name_layers(axes: Axes, report: RunReport) -> None:
+    """Pairs of layers below the axis; below them their groups, where there are several."""
+    names = [f"{layer.student_layer} ← {layer.teacher_layer}" for layer in report.fidelity]
+    on_end = len(names) > FEW_LAYERS
+    axes.set_xticks(range(len(names)), names, rotation=90 if on_end else 0)
+    columns: dict[str, list[int]] = {}
+    for column, layer in enumerate(report.fidelity):
+        columns.setdefault(layer.group, []).append(column)
+    if len(columns) == 1:
+        axes.set_xlabel("student layer ← teacher layer")
+        return
+    for group, places in columns.items():
+        axes.annotate(
+            group.replace(" ", "\n", 1),
+            (sum(places) / len(places), 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -36 if on_end else -18),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            color=INK,
+            fontsize=7.5,
+        )
+        if places[0]:
+            axes.axvline(places[0] - 0.5, color=MUTED, linewidth=0.6)
 
 
 def training_plot(report: RunReport) -> Markup | None:
@@ -210,4 +234,6 @@ def _spread(number: int, count: int) -> float:
 
 def _short(name: str) -> str:
     name = readable(name)
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    # Arms differ at the end, where their last term stands.
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
