@@ -30,10 +30,18 @@ def test_a_run_that_diverged_is_corrected_in_its_folder(capsys, workplace):
     assert main(["run", file]) == 2
     assert "holds a run of another recipe" in only_error(capsys)
     (workplace.own / "run" / "note.txt").unlink()
+    mark = workplace.own / "run" / "failed.txt"
+    reason = mark.read_text(encoding="utf-8")
+    assert "the student diverged" in reason
+    mark.unlink()  # as while a run is still going
+    assert main(["run", file]) == 2
+    assert "holds a run of another recipe" in only_error(capsys)
+    mark.write_text(reason, encoding="utf-8")
     assert main(["doctor", file]) == 0
     assert diverged.is_dir()
     assert main(["run", file]) == 0
     assert report_of(workplace)["recipe"]["training"]["learning_rate"] == pytest.approx(5e-5)
+    assert not mark.exists()
 
 
 def test_checkpoints_of_another_recipe_are_kept_and_the_message_names_the_way(capsys, workplace):

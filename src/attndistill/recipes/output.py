@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .yaml_file import dump_yaml, read_yaml
 
 RECIPE_FILE = "recipe.yaml"
 REPORT_FILE = "report.json"
+FAILED_FILE = "failed.txt"
 ARMS = "arms"
 CHECKPOINTS = "checkpoints"
 STUDENT = "student"
@@ -25,8 +27,9 @@ STUDENT = "student"
 def check_output(recipe: Recipe) -> Path:
     """Check, without changing anything, that the run may use its folder.
 
-    A run of another recipe may be followed in its folder by this one where it has left nothing:
-    no report, student or arms, and no checkpoint to continue from.
+    A run of another recipe may be followed in its folder by this one where it ended by an error,
+    see `marked_if_it_fails`, and left nothing: no report, student or arms, and no checkpoint to
+    continue from. One that is still going has no such mark.
 
     Raises:
         InputError: it cannot be written, or holds another run or other files.
@@ -97,7 +100,19 @@ def record_recipe(recipe: Recipe) -> None:
     folder = Path(recipe.output_dir)
     if not holds_run_of(recipe, folder):
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    Path(recipe.output_dir, RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
+    (folder / FAILED_FILE).unlink(missing_ok=True)
+    (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
+
+
+@contextmanager
+def marked_if_it_fails(folder: Path) -> Iterator[None]:
+    """Leave the reason in the folder where a run ends by an error or is interrupted."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):
+            (folder / FAILED_FILE).write_text(f"{type(error).__name__}: {error}\n", "utf-8")
+        raise
 
 
 def holds_run_of(recipe: Recipe, folder: Path) -> bool:
@@ -143,7 +158,7 @@ def _two_ways(folder: Path) -> str:
 def _left_nothing(recipe: Recipe, folder: Path) -> bool:
     """Whether a run that failed has left nothing but its resolved recipe."""
     file, names = folder / RECIPE_FILE, {path.name for path in folder.iterdir()}
-    if names - {RECIPE_FILE, CHECKPOINTS} or not file.is_file():
+    if names - {RECIPE_FILE, CHECKPOINTS, FAILED_FILE} or not {RECIPE_FILE, FAILED_FILE} <= names:
         return False
     # A recipe that a user wrote, perhaps with comments, is not to be overwritten.
     there, text = _recipe_there(folder), file.read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from .output import (
     STUDENT,
     claim_output,
     is_finished,
+    marked_if_it_fails,
     passed_over,
     record_recipe,
 )
@@ -67,6 +68,13 @@ def distil(
         checkpoint: where to continue.
         details: measure costs and show attention on a sentence too.
     """
+    with marked_if_it_fails(Path(recipe.output_dir)):
+        return _distil(recipe, prepared, checkpoint, details)
+
+
+def _distil(
+    recipe: Recipe, prepared: Prepared, checkpoint: Path | None, details: bool
+) -> Distilled:
     folder = Path(recipe.output_dir)
     student = new_student(recipe, prepared)
     found = matches(recipe, student, prepared.teacher)
