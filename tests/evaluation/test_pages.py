@@ -191,7 +191,8 @@ def test_figures_that_were_not_measured_are_said(report, changed):
     assert row.teacher == count(report.teacher.cost.flops.total)
     shown = io.StringIO()
     print_report(bare, console=Console(file=shown, width=200))
-    assert "Not measured of the teacher: energy (no meter)." in shown.getvalue()
+    assert "Not measured of the teacher: energy (no meter)." in " ".join(shown.getvalue().split())
+    assert "Peak memory is weights plus live tensors at the largest batch." in html
     assert RunReport.from_json(bare.to_json()).student.cost == bare.student.cost
 
 

@@ -100,7 +100,8 @@ def measure_costs(
         energy = attempt("energy", measure, common)
     times = timed[sizes[-1]]
     if energy is None and times is not None:
-        common.pop("energy", None)
+        if reason := common.pop("energy", None):
+            common["energy by the meter"] = reason
         energy = _estimated_energy(times, device, sizes[-1], watts)
     elif energy is None:
         common.setdefault("energy", "no meter, and no latency to estimate it from")

@@ -44,8 +44,10 @@ def _conditions(report: RunReport, cost: Cost) -> Iterator[str]:
             f"with {latency.threads} thread{'s' if latency.threads > 1 else ''} on "
             f"{report.environment.device.name}, teacher and student in turn."
         )
+    if cost.flops is not None:
         yield "FLOPs count matrix products, a multiply–add as two."
-        yield f"Peak memory is weights plus live tensors at batch {latency.batch_size}."
+    if cost.peak_memory_bytes is not None:
+        yield "Peak memory is weights plus live tensors at the largest batch."
     if cost.energy is not None:
         yield _energy_condition(cost.energy)
     for role, model in (("teacher", report.teacher), ("student", report.student)):

@@ -34,7 +34,8 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
     Args:
         recipe: the recipe; its ``output_dir`` receives ``student/``, ``report.json``,
             ``report.html`` and the resolved ``recipe.yaml``.
-        resume: continue from the newest whole checkpoint there; a finished run is only read.
+        resume: continue from the newest whole checkpoint there; of a
+            finished run only the report is written again.
 
     Raises:
         InputError: something in the recipe, its files or its folder is wrong; before any training.
