@@ -21,6 +21,8 @@ from .options import Option
 # Finite, so that a masked entry never makes 0 * inf; far below any score, so that adding a score
 # to it changes nothing.
 MASKED = -1e30
+# Gaps of log-probabilities below this are compared by a series.
+CLOSE = 1 / 8
 
 
 class Divergence(Option):
@@ -84,7 +86,10 @@ class Rows(NamedTuple):
 
 
 def _softmax(scores: Tensor) -> Rows:
-    """Both from one exponential."""
+    """Both from one exponential where operations are fused, else in few operations."""
+    if not torch.compiler.is_compiling():
+        log = scores.log_softmax(-1)
+        return Rows(log.exp(), log)
     shifted = scores - scores.amax(-1, keepdim=True)
     exponentials = shifted.exp()
     total = exponentials.sum(-1, keepdim=True)
@@ -113,24 +118,25 @@ def _reverse_kl(s: Rows, t: Rows) -> RowLoss:
 
 
 # As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
-# Where P and Q are close that is P f(gap) and Q - P = P (f(gap) - gap), for f(x) = e^-x - 1 + x by
-# its series: neither cancels. Elsewhere nothing does, and no exponential of a gap can overflow.
+# Where P and Q are close that is P f(gap) for f(x) = e^-x - 1 + x by its series, which does not
+# cancel. Elsewhere nothing does, and no exponential of a gap can overflow.
 
 
 def _kl_terms(p: Tensor, q: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the terms of KL(P || Q) with Q - P added, and Q - P."""
-    close, series = gap.abs() < 0.5, _remainder(gap)
-    difference = torch.where(close, p * (series - gap), q - p)
-    return torch.where(close, p * series, difference + p * gap), difference
+    close, first_order, difference = gap.abs() < CLOSE, p * gap, q - p
+    terms = torch.where(close, p * _remainder(gap), difference + first_order)
+    return terms, torch.where(close, terms - first_order, difference)
 
 
 def _remainder(x: Tensor) -> Tensor:
-    """Returns e^-x - 1 + x = x^2 (1/2! - x/3! + x^2/4! ...) for |x| < 1/2, to x's precision."""
-    terms = 15 if x.dtype == torch.float64 else 8
-    total = torch.full_like(x, 1 / math.factorial(terms + 1))
+    """Returns e^-x - 1 + x = x^2 (1/2! - x/3! + x^2/4! ...) for |x| < CLOSE, to x's precision."""
+    terms = 10 if x.dtype == torch.float64 else 5
+    minus = -x
+    total = minus / math.factorial(terms + 1)
     for k in range(terms, 1, -1):
-        total = 1 / math.factorial(k) - x * total
-    return total * x * x
+        total.add_(1 / math.factorial(k)).mul_(minus)
+    return total.mul_(minus)
 
 
 def _js(s: Rows, t: Rows) -> RowLoss:
