@@ -59,7 +59,9 @@ def draw(name: str, rows: Sequence[Measurement]) -> None:
     shown = [
         row
         for row in rows
-        if row.what == what and all(getattr(row, key) == value for key, value in wanted.items())
+        if row.what == what
+        and row.contender in STYLES
+        and all(getattr(row, key) == value for key, value in wanted.items())
     ]
     on_gpu = run.endswith("cuda")
     with rc_context({"font.size": 9, "svg.hashsalt": "attndistill"}):

@@ -35,10 +35,18 @@ def test_a_ratio_needs_one_row_on_either_side():
 
 
 def test_growth_is_the_worst_doubling():
-    rows = [row("blockwise", time, length=n) for n, time in ((1, 1.0), (2, 4.0), (4, 20.0))]
-    results = Results(rows)
-    assert results.growth("blockwise", {}, (1, 2, 4)) == 5.0
-    assert results.growth("blockwise", {}, (1, 2, 8)) is None
+    peaks = ((1, 1.0), (2, 4.0), (4, 20.0))
+    results = Results([row("blockwise", mib, length=n, what="memory_mib") for n, mib in peaks])
+    assert results.memory_growth("blockwise", {}, (1, 2, 4)) == 5.0
+    assert results.memory_growth("blockwise", {}, (1, 2, 8)) is None
+
+
+def test_time_grows_as_half_the_length_in_the_same_case_says():
+    rows = [row("blockwise-half-length", 1.0, length=n) for n in (2048, 4096)]
+    rows += [row("blockwise", 4.1, length=2048), row("blockwise", 4.3, length=4096)]
+    cells = {claim: (value, verdict) for claim, _, value, verdict in target_rows(rows)}
+    claim = "KL fp32: time per doubling of N, worst from 1024 to 8192"
+    assert cells[claim] == ("4.3", "missed")
 
 
 def test_memory_of_maps_that_do_not_fit_grows_with_the_square():

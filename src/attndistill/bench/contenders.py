@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -86,6 +86,11 @@ def _uncompiled(case: Case, inputs: Inputs) -> Run:
             return run()
 
     return without_compiler
+
+
+def _half_length(case: Case, _: Inputs) -> Run:
+    half = replace(case, length=case.length // 2)
+    return _ours("blockwise")(half, make_inputs(half))
 
 
 def _dense(loss: Callable[..., Tensor]) -> Callable[[Case, Inputs], Run]:
@@ -172,11 +177,14 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 OURS = ("blockwise", "blockwise-uncompiled", "triton")
+# blockwise on half the length: the two in turn show how time grows.
+HALF_LENGTH = "blockwise-half-length"
 # Products: dense and blockwise form both score matrices and two gradients; flash attention and
 # the Triton kernels form scores again in the backward.
 CONTENDERS = {
     "blockwise": Contender(prepare=_ours("blockwise"), products=4),
     "blockwise-uncompiled": Contender(prepare=_uncompiled, products=4),
+    HALF_LENGTH: Contender(prepare=_half_length, products=1, time_only=True),
     "triton": Contender(prepare=_ours("triton"), products=8),
     "dense": Contender(prepare=_dense(dense_loss), maps=7, products=4),
     "dense-compiled": Contender(prepare=_dense_compiled, maps=7, products=4),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .cases import Case, Entry
-from .contenders import CONTENDERS, prepare, why_not
+from .contenders import CONTENDERS, HALF_LENGTH, prepare, why_not
 
 # Contenders by what they show. TextBrewer knows no causal mask.
 TEXTBOOK = ("dense", "dense-compiled", "textbrewer")
@@ -65,24 +65,27 @@ def _short(dtype: str) -> Case:
 
 def _cpu() -> list[Wanted]:
     everyone = (*CPU, "matrix-products", *TEXTBOOK)
+    growth = ("blockwise", HALF_LENGTH)
     suite: list[Wanted] = []
     for dtype in ("float32", "bfloat16"):
         suite.append((_short(dtype), everyone))
-        suite += [(_cpu_case("kl", length, dtype), everyone) for length in (512, 1024, 2048)]
+        suite += [(_cpu_case("kl", length, dtype), everyone) for length in (512, 1024)]
+        suite.append((_cpu_case("kl", 2048, dtype), (*everyone, HALF_LENGTH)))
     suite += [
-        (_cpu_case("kl", 4096), ("blockwise", "matrix-products", "dense")),
-        (_cpu_case("kl", 8192), ("blockwise", "matrix-products")),
+        (_cpu_case("kl", 4096), (*growth, "matrix-products", "dense")),
+        (_cpu_case("kl", 8192), (*growth, "matrix-products")),
         (_cpu_case("kl", 2048, causal=True), ("blockwise", "dense")),
     ]
     for kind in ("reverse_kl", "js", "mse", "cosine"):
         rivals = TEXTBOOK if kind == "mse" else ("dense",)
         suite.append((_cpu_case(kind, 1024), ("blockwise", *rivals)))
     for length in (512, 1024, 2048):
-        suite.append((_cpu_case("score_mse", length), ("blockwise", *TEXTBOOK)))
-        suite.append((_cpu_case("score_mse", length, causal=True), ("blockwise", "dense")))
+        ours = growth if length == 2048 else ("blockwise",)
+        suite.append((_cpu_case("score_mse", length), (*ours, *TEXTBOOK)))
+        suite.append((_cpu_case("score_mse", length, causal=True), (*ours, "dense")))
     for length in (4096, 8192):
         for causal in (False, True):
-            suite.append((_cpu_case("score_mse", length, causal=causal), ("blockwise",)))
+            suite.append((_cpu_case("score_mse", length, causal=causal), growth))
     return suite
 
 

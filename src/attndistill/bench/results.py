@@ -28,11 +28,11 @@ class Results:
         top, bottom = self.median(above, case, what), self.median(below, case, what)
         return top / bottom if top is not None and bottom else None
 
-    def growth(
-        self, contender: str, case: CaseFields, lengths: Sequence[int], what: str = TIME
+    def memory_growth(
+        self, contender: str, case: CaseFields, lengths: Sequence[int]
     ) -> float | None:
-        """The largest factor from one of the lengths to the next, its double."""
-        medians = [self.median(contender, {**case, "length": n}, what) for n in lengths]
+        """The largest factor of peak memory from one of the lengths to the next, its double."""
+        medians = [self.median(contender, {**case, "length": n}, MEMORY) for n in lengths]
         known = [median for median in medians if median]
         if len(known) < len(medians):
             return None

@@ -14,8 +14,9 @@ from .mask import Shape, Tile
 from .problem import Problem
 from .side import Side, scores_view
 
-# Scores of one tile and side: large enough for the matrix products, small enough for the cache.
-TILE_SCORES = 2**20
+# Scores of one tile and side: large enough for the matrix products, small enough for the cache and
+# for the allocator to keep the memory of the temporaries (twice as many cost a page fault each 4 KiB).
+TILE_SCORES = 2**19
 # On an accelerator: large enough that starting its kernels does not take the time.
 DEVICE_TILE_SCORES = 2**24
 # Fewer rows make the matrix products inefficient, even if the tile outgrows the cache.
