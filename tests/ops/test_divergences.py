@@ -182,6 +182,7 @@ def test_tile_size_does_not_matter(kind, monkeypatch):
     for elements, rows in ((1, 1), (50, 2), (10**6, 4)):
         monkeypatch.setattr("attndistill.ops.sweep.TILE_SCORES", elements)
         monkeypatch.setattr("attndistill.ops.sweep.MIN_TILE_ROWS", rows)
+        monkeypatch.setattr("attndistill.ops.sweep.MIN_TILE_QUERIES", rows)
         for ours, other in zip(run(kind, student, teacher, per="head"), expected, strict=True):
             torch.testing.assert_close(ours, other, rtol=1e-10, atol=1e-12)
 

@@ -93,7 +93,9 @@ def test_the_size_of_blocks_changes_nothing(kind, monkeypatch):
     sizes = {
         "sweep.TILE_SCORES": (1, 50),
         "sweep.MIN_TILE_ROWS": (1, 2),
-        "fused.EAGER_SCORES": (1, 7),
+        "sweep.MIN_TILE_QUERIES": (1, 2),
+        "fused.EAGER_PART": (1, 7),
+        "fused.COMPILED_PART": (1, 7),
         "gram.CAUSAL_BLOCK": (2, 3),
         "gram.STACKED_ELEMENTS": (1, 200),
     }

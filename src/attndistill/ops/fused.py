@@ -14,8 +14,11 @@ logger = logging.getLogger(__name__)
 
 # Below this many scores a call, an hour of training would not win back the seconds of compiling.
 COMPILED_SCORES = 2**20
-# Scores handled at once when not compiled: the temporaries stay in the processor's cache.
-EAGER_SCORES = 2**16
+# Scores handled at once, compiled: malloc keeps the memory of the temporaries; with twice as many
+# every call faults its pages anew.
+COMPILED_PART = 2**19
+# Not compiled: the temporaries stay in the processor's cache.
+EAGER_PART = 2**16
 
 Compare = Callable[[Divergence | None, Tensor, list[Tensor], Tensor, Tensor | None], Tensor]
 
@@ -64,12 +67,28 @@ def compare_in_parts(
     gradient: Tensor | None,
 ) -> Tensor:
     """Does what `compare_whole` does, some rows at a time."""
-    rows, keys = student.shape
-    step = max(1, EAGER_SCORES // keys) if student.device.type == "cpu" else rows
-    values = student.new_empty(rows)
-    for start in range(0, rows, step):
-        part = slice(start, start + step)
-        values[part] = compare_whole(
+    parts = _parts(student, EAGER_PART)
+    return _compare_parts(compare_whole, parts, divergence, student, teachers, weights, gradient)
+
+
+def _parts(scores: Tensor, most: int) -> list[slice]:
+    rows, keys = scores.shape
+    step = max(1, most // keys) if scores.device.type == "cpu" else rows
+    return [slice(start, start + step) for start in range(0, rows, step)]
+
+
+def _compare_parts(
+    compare: Compare,
+    parts: list[slice],
+    divergence: Divergence | None,
+    student: Tensor,
+    teachers: list[Tensor],
+    weights: Tensor,
+    gradient: Tensor | None,
+) -> Tensor:
+    values = student.new_empty(len(student))
+    for part in parts:
+        values[part] = compare(
             divergence,
             student[part],
             [teacher[part] for teacher in teachers],
@@ -105,7 +124,8 @@ def _compare_compiled(
             compare_whole, dynamic=True, fullgraph=True, **_more_variants()
         )
     try:
-        return _compiled(divergence, student, teachers, weights, gradient)
+        parts = _parts(student, COMPILED_PART)
+        return _compare_parts(_compiled, parts, divergence, student, teachers, weights, gradient)
     except Exception as error:
         _compiled = compare_in_parts
         logger.warning("the loss runs uncompiled, slower: %s", str(error).strip().split("\n")[0])

@@ -14,13 +14,14 @@ from .mask import Shape, Tile
 from .problem import Problem
 from .side import Side, scores_view
 
-# Scores of one tile and side: large enough for the matrix products, small enough for the cache and
-# for the allocator to keep the memory of the temporaries (twice as many cost a page fault each 4 KiB).
+# Scores of one tile and side: large enough for the matrix products, small enough for the cache,
+# and for malloc to keep the memory of the temporaries: with twice as many, pages fault anew.
 TILE_SCORES = 2**19
 # On an accelerator: large enough that starting its kernels does not take the time.
 DEVICE_TILE_SCORES = 2**24
-# Fewer rows make the matrix products inefficient, even if the tile outgrows the cache.
-MIN_TILE_ROWS = 32
+# Fewer rows make the matrix products inefficient, even if the tile outgrows the cache: every tile
+# reads all keys. Of heads that share keys, so many queries.
+MIN_TILE_ROWS, MIN_TILE_QUERIES = 256, 32
 
 
 class Sweep(NamedTuple):
@@ -146,7 +147,7 @@ def _tile_steps(shape: Shape, unit: int, most: int) -> Steps:
         return Steps(max(1, min(shape.batch, rows // max(1, heads * queries))), heads, queries)
     if rows >= unit * queries:
         return Steps(1, rows // (unit * queries) * unit, queries)
-    return Steps(1, unit, min(queries, max(rows // unit, MIN_TILE_ROWS)))
+    return Steps(1, unit, min(queries, max(rows // unit, MIN_TILE_QUERIES)))
 
 
 def _slices(size: int, step: int) -> Iterator[slice]:
