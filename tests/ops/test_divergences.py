@@ -270,6 +270,22 @@ def test_unknown_options_list_the_choices():
         run("kld", student, teacher)
 
 
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_what_divides_scores_must_be_positive_and_finite(value):
+    side = Relation(*torch.randn(2, 1, 2, 3, 4), 0.5)
+    with pytest.raises(ValueError, match="temperature must be positive and finite; got"):
+        attention_divergence(side, side, temperature=value)
+    with pytest.raises(ValueError, match="softcap must be positive and finite, or None; got"):
+        Relation(side.query, side.key, 0.5, softcap=value)
+
+
+def test_sizes_that_differ_come_with_a_remedy():
+    student = Relation(*torch.randn(2, 1, 2, 3, 4), 0.5)
+    teacher = Relation(*torch.randn(2, 1, 4, 3, 4), 0.5)
+    with pytest.raises(ValueError, match="student 2, teacher 4. Give each student head one"):
+        attention_divergence(student, teacher)
+
+
 def test_nothing_of_size_queries_by_keys_is_kept():
     saved = []
     query, key = (torch.randn(1, 2, 512, 8).requires_grad_() for _ in range(2))

@@ -1,5 +1,6 @@
 """A checked comparison of relations: what every backend is given."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -93,8 +94,8 @@ def prepare(
         raise ValueError("student and teacher must be Relations (teacher: one or a sequence)")
     if not teachers:
         raise ValueError("teacher must hold at least one Relation")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive; got {temperature!r}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite; got {temperature!r}")
     if divergence is None:  # a sink is the score of no key
         student, *others = (replace(side, sinks=None) for side in (student, *teachers))
         teachers = tuple(others)
@@ -140,11 +141,19 @@ def count_rows(seen: Tensor, problem: Problem, per: Per) -> Tensor:
     return sum_rows(counts.expand(batch, heads, queries), per)
 
 
+# What to do where the sizes of the two score tensors differ, in the order of their dimensions.
+REMEDIES = {
+    "batch": "Give both sides the same examples",
+    "query heads": "Give each student head one teacher head, or several teachers to average",
+    "queries": "Give both sides the same tokens: their rows are compared one by one",
+    "keys": "Give both sides the same tokens: their rows are compared key by key",
+}
+
+
 def _check_same_rows(student: Relation, teacher: Relation) -> None:
-    names = ("batch", "query heads", "queries", "keys")
-    for name, ours, theirs in zip(names, student.shape, teacher.shape, strict=True):
+    for name, ours, theirs in zip(REMEDIES, student.shape, teacher.shape, strict=True):
         if ours != theirs:
-            raise ValueError(f"{name} differ: student {ours}, teacher {theirs}")
+            raise ValueError(f"{name} differ: student {ours}, teacher {theirs}. {REMEDIES[name]}")
     if student.query.device != teacher.query.device:
         raise ValueError(f"student is on {student.query.device}, teacher on {teacher.query.device}")
     if (student.sinks is None) != (teacher.sinks is None):

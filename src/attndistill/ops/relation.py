@@ -51,8 +51,8 @@ class Relation:
         _check_query_and_key(self.query, self.key)
         if not math.isfinite(self.scale):
             raise ValueError(f"scale must be a finite number; got {self.scale!r}")
-        if self.softcap is not None and not self.softcap > 0:
-            raise ValueError(f"softcap must be positive or None; got {self.softcap!r}")
+        if self.softcap is not None and not 0 < self.softcap < math.inf:
+            raise ValueError(f"softcap must be positive and finite, or None; got {self.softcap!r}")
         batch, heads, queries, keys = self.shape
         if self.mask is not None:
             if not isinstance(self.mask, AttentionMask):
