@@ -158,6 +158,20 @@ def test_inputs_changed_before_the_backward_are_noticed_or_do_not_matter(per):
             gradients(total, leaves)
 
 
+@PER
+def test_teachers_changed_before_the_backward_are_noticed_or_do_not_matter(per):
+    case = Case(per=per)
+    inputs, leaves = learning(case)
+    expected = gradients(compare(case, inputs, IMPL).total, leaves)
+    total = compare(case, inputs, IMPL).total
+    inputs.teachers[0].key.add_(1)
+    if per == "all":
+        assert_same(gradients(total, leaves), expected)
+    else:
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            gradients(total, leaves)
+
+
 @EVERY_KIND
 @pytest.mark.parametrize("impl", [IMPL, "reference"])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .gradients import differentiable_once
+from .gradients import Watched, differentiable_once
 from .gram import gram_sweep
 from .gram_pieces import linear_pieces
 from .loss_sum import LossSum
@@ -61,7 +61,7 @@ class _Blockwise(torch.autograd.Function):
         result = one_pass(problem, problem.row_weights(), at_once)
         ctx.needs = needs
         ctx.dtypes = [None if tensor is None else tensor.dtype for tensor in inputs]
-        ctx.recompute = None if per is Per.ALL else (one_pass, problem)
+        ctx.recompute = None if per is Per.ALL else (one_pass, problem, Watched(problem.teachers))
         ctx.save_for_backward(*(result.gradients.tensors() if per is Per.ALL else inputs))
         count = count_rows(result.seen, problem, per)
         ctx.mark_non_differentiable(count)
@@ -72,7 +72,8 @@ class _Blockwise(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.saved_tensors
         if ctx.recompute is not None:
-            one_pass, problem = ctx.recompute
+            one_pass, problem, teachers = ctx.recompute
+            teachers.check()
             parts = dict(zip(("query", "key", "bias", "sinks"), gradients, strict=True))
             problem = replace(problem, student=replace(problem.student, **parts))
             weights = upstream[:, None] if upstream.dim() == 1 else upstream

@@ -1,6 +1,6 @@
 """The student's gradients, gathered tile by tile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Protocol
 
@@ -36,6 +36,27 @@ def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
         return backward(ctx, *upstream)
 
     return checked
+
+
+class Watched:
+    """Teachers that a backward reads again: notices that one was changed in place in between.
+
+    PyTorch watches what is saved for the backward, but tensors made in inference mode cannot be
+    saved (nor watched: they have no version).
+    """
+
+    def __init__(self, teachers: Sequence[Relation]) -> None:
+        parts = [(t.query, t.key, t.bias, t.sinks) for t in teachers]
+        tensors = [part for each in parts for part in each if part is not None]
+        self._seen = [(part, part._version) for part in tensors if not part.is_inference()]
+
+    def check(self) -> None:
+        """Raises RuntimeError if one was changed."""
+        if any(part._version != version for part, version in self._seen):
+            raise RuntimeError(
+                "a teacher's tensor that this attention loss needs in its backward has been "
+                "modified by an inplace operation; give the loss a clone of it"
+            )
 
 
 class StudentGradients:

@@ -8,7 +8,7 @@ import triton
 from torch import Tensor
 
 from ..divergences import Divergence
-from ..gradients import differentiable_once
+from ..gradients import Watched, differentiable_once
 from ..loss_sum import LossSum
 from ..options import Per
 from ..problem import Problem, count_rows, sum_rows
@@ -44,7 +44,7 @@ class _Triton(torch.autograd.Function):
         count = count_rows(lse_s[:, :1] > UNSEEN, problem, per)
         weights = problem.row_weights()
         ctx.save_for_backward(query, key, lse_s, lse_t, firsts, seconds)
-        ctx.problem, ctx.per = problem, per
+        ctx.problem, ctx.per, ctx.teachers = problem, per, Watched(problem.teachers)
         ctx.mark_non_differentiable(count)
         return sum_rows(values if weights is None else values * weights, per), count
 
@@ -52,6 +52,7 @@ class _Triton(torch.autograd.Function):
     @differentiable_once
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         query, key, *rows = ctx.saved_tensors
+        ctx.teachers.check()
         gradients = _gradients(ctx.problem, ctx.per, rows, upstream, ctx.needs_input_grad[:2])
         return (*gradients, None, None, None)
 
