@@ -67,27 +67,23 @@ def compare_in_parts(
     gradient: Tensor | None,
 ) -> Tensor:
     """Does what `compare_whole` does, some rows at a time."""
-    parts = _parts(student, EAGER_PART)
-    return _compare_parts(compare_whole, parts, divergence, student, teachers, weights, gradient)
+    return _by_parts(compare_whole, EAGER_PART, divergence, student, teachers, weights, gradient)
 
 
-def _parts(scores: Tensor, most: int) -> list[slice]:
-    rows, keys = scores.shape
-    step = max(1, most // keys) if scores.device.type == "cpu" else rows
-    return [slice(start, start + step) for start in range(0, rows, step)]
-
-
-def _compare_parts(
+def _by_parts(
     compare: Compare,
-    parts: list[slice],
+    most: int,
     divergence: Divergence | None,
     student: Tensor,
     teachers: list[Tensor],
     weights: Tensor,
     gradient: Tensor | None,
 ) -> Tensor:
-    values = student.new_empty(len(student))
-    for part in parts:
+    rows, keys = student.shape
+    step = max(1, most // keys) if student.device.type == "cpu" else rows
+    values = student.new_empty(rows)
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
         values[part] = compare(
             divergence,
             student[part],
@@ -124,8 +120,7 @@ def _compare_compiled(
             compare_whole, dynamic=True, fullgraph=True, **_more_variants()
         )
     try:
-        parts = _parts(student, COMPILED_PART)
-        return _compare_parts(_compiled, parts, divergence, student, teachers, weights, gradient)
+        return _by_parts(_compiled, COMPILED_PART, divergence, student, teachers, weights, gradient)
     except Exception as error:
         _compiled = compare_in_parts
         logger.warning("the loss runs uncompiled, slower: %s", str(error).strip().split("\n")[0])
