@@ -9,9 +9,10 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from targets import TARGET_COLUMNS, target_rows
 
 from attndistill.bench.measurement import MEMORY, TIME, Measurement, read_csv
-from attndistill.bench.table import COLUMNS, TARGET_COLUMNS, case_rows, target_rows
+from attndistill.bench.results_table import COLUMNS, case_rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS, FIGURES = ROOT / "benchmarks" / "results", ROOT / "docs" / "figures"

@@ -21,6 +21,7 @@ ROOMS = [
     "students",
     "capture",
     "ops",
+    "console",
     "errors",
 ]
 

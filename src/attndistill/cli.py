@@ -81,8 +81,8 @@ def run(
     from .recipes.yaml_file import read_yaml
 
     read_yaml(recipe)
+    from .console import quieten_libraries
     from .evaluation import print_report
-    from .recipes.console import quieten_libraries
     from .recipes.run import run as run_recipe
     from .recipes.schema import load_recipe
 
@@ -98,7 +98,7 @@ def doctor(recipe: RecipeFile, settings: Settings = None, output_dir: OutputDir 
     from .recipes.yaml_file import read_yaml
 
     read_yaml(recipe)
-    from .recipes.console import quieten_libraries
+    from .console import quieten_libraries
     from .recipes.doctor import doctor as check
     from .recipes.schema import load_recipe
 
@@ -126,9 +126,9 @@ def compare(
     from .recipes.yaml_file import read_yaml
 
     read_yaml(recipe)
+    from .console import quieten_libraries
     from .evaluation import print_report
     from .recipes.compare import compare as compare_arms
-    from .recipes.console import quieten_libraries
     from .recipes.schema import load_recipe
 
     quieten_libraries()

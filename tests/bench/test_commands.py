@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from attndistill.bench import memory, ops
+from attndistill.bench import losses, resident_memory
 from attndistill.bench.cases import Case
 from attndistill.bench.measurement import read_csv
 from attndistill.cli import main
@@ -13,7 +13,7 @@ from attndistill.cli import main
 def tiny_suite(monkeypatch):
     def arrange(*names, kind="kl"):
         case = Case(kind=kind, batch=1, heads=2, length=33, head_dim=8)
-        monkeypatch.setattr(ops, "_cpu_quick", lambda: [(case, names)])
+        monkeypatch.setattr(losses, "_cpu_quick", lambda: [(case, names)])
 
     return arrange
 
@@ -33,13 +33,13 @@ def test_a_quick_run_leaves_its_rows_and_says_what_it_found(tiny_suite, tmp_path
     assert {row.commit for row in rows} == {"f00"}
     out = capsys.readouterr().out
     assert "[1/1] kl float32 B=1 H=2 N=33 D=8" in out
-    assert "not measured" in out
+    assert "× dense" in out
 
 
 def test_a_contender_that_fails_is_named_and_the_rest_measured(
     tiny_suite, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(memory, "RESET", tmp_path / "not Linux")
+    monkeypatch.setattr(resident_memory, "RESET", tmp_path / "not Linux")
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     tiny_suite("triton", "dense")
     file = tmp_path / "rows.csv"
@@ -67,9 +67,9 @@ def test_wrong_options(arguments, message, capsys, tmp_path, monkeypatch):
 
 def test_what_is_left_out_is_said_once(monkeypatch):
     huge = [Case(kind=kind, batch=1, heads=8, length=10**6, head_dim=8) for kind in ("kl", "js")]
-    monkeypatch.setattr(ops, "_cpu", lambda: [(case, ("blockwise", "dense")) for case in huge])
+    monkeypatch.setattr(losses, "_cpu", lambda: [(case, ("blockwise", "dense")) for case in huge])
     said = []
-    entries = ops.entries("cpu", quick=False, only=(), say=said.append)
+    entries = losses.entries("cpu", quick=False, only=(), say=said.append)
     assert [list(entry.setups) for entry in entries] == [["blockwise"], ["blockwise"]]
     assert len(said) == 1
     assert "dense is not measured at N=1000000" in said[0]
@@ -77,7 +77,7 @@ def test_what_is_left_out_is_said_once(monkeypatch):
 
 def test_losses_are_measured_without_transformers():
     code = (
-        "import sys; from attndistill.bench import commands, ops; "
+        "import sys; from attndistill.bench import commands, losses; "
         "sys.exit(bool({'transformers', 'datasets', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ import pytest
 from attndistill.bench import timing
 from attndistill.bench.cases import Case
 from attndistill.bench.contenders import map_bytes, prepare
-from attndistill.bench.memory import MIB, peak_meter
+from attndistill.bench.resident_memory import MIB, peak_meter
 
 
 @pytest.fixture(scope="module")

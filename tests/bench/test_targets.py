@@ -1,10 +1,10 @@
 import pytest
 from bench.rows import row
 from rich.console import Console
+from targets import Target, target_rows, targets_of
 
 from attndistill.bench.results import Results
-from attndistill.bench.table import case_rows, print_tables, target_rows
-from attndistill.bench.targets import Target, targets_of
+from attndistill.bench.results_table import case_rows, print_results
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,6 @@ def test_tables_show_ratios_to_the_baseline_of_the_same_case():
     assert cells[0] == ("blockwise", "10 (9–11)", "0.25", "3", "0.50", "1.5")
     assert cells[2][2] == ""
     console = Console(width=100, record=True)
-    print_tables(rows, console)
+    print_results(rows, console)
     text = console.export_text()
     assert "kl fp32 1×8×2048×64" in text
-    assert "reached" in text

@@ -2,12 +2,7 @@ import pytest
 import torch
 
 from attndistill.evaluation import measure_costs
-from attndistill.evaluation.energy import (
-    EnergySource,
-    estimate_energy,
-    measure_energy,
-    open_meter,
-)
+from attndistill.evaluation.energy import EnergySource, estimate_energy, measure_energy, open_meter
 
 CPU = torch.device("cpu")
 

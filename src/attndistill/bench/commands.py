@@ -7,11 +7,11 @@ from types import ModuleType
 
 import torch
 
+from ..console import quieten_libraries, say
 from ..errors import InputError
-from ..recipes.console import quieten_libraries, say
 from .provenance import stamp
+from .results_table import print_results
 from .runner import run_benchmark
-from .table import print_tables
 
 DEVICES = ("cpu", "cuda")
 # Timed rounds of each case go on this long, if the fewest there are do not take longer.
@@ -62,7 +62,7 @@ def bench(
         output=output,
         say=say,
     )
-    print_tables(rows)
+    print_results(rows)
     for failure in failures:
         say(f"Failed: {failure}")
     say(f"Wrote {output}")
@@ -71,13 +71,13 @@ def bench(
 
 def _room(benchmark: str) -> ModuleType:
     if benchmark == "ops":
-        from . import ops
+        from . import losses
 
-        return ops
-    from . import step
+        return losses
+    from . import training_steps
 
     quieten_libraries()
-    return step
+    return training_steps
 
 
 def _device(device: str | None) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from .cases import Entry, Run, Setup
 from .measurement import MEMORY, TIME, Measurement, append_csv, summarise
-from .memory import PeakMeter, peak_meter
 from .provenance import Stamp
+from .resident_memory import PeakMeter, peak_meter
 from .timing import time_in_turn
 
 Samples = dict[str, list[float]]

@@ -5,12 +5,7 @@ Measure (`predict`, `assess_…` and `quality_of`, `measure_costs`, `attention_f
 """
 
 from .attempts import attempt
-from .classification import (
-    assess_classes,
-    assess_label_sets,
-    assess_unlabelled,
-    assess_values,
-)
+from .classification import assess_classes, assess_label_sets, assess_unlabelled, assess_values
 from .comparison import Arm, ArmRun, Comparison, compare_arms
 from .cost import Cost, measure_costs
 from .environment import Environment, detect_environment

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..console import say
 from ..errors import InputError
 from ..evaluation import ArmRun, RunReport, compare_arms, write_report
 from .arguments import MOST_SEEDS
 from .checking import choose
-from .console import say
 from .measure import Distilled
 from .output import (
     ARMS,

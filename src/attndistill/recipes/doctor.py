@@ -6,11 +6,11 @@ from functools import partial
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..console import say
 from ..evaluation import attempt
 from ..evaluation.flops import Flops, count_flops
 from ..evaluation.layers import count_parameters
 from ..evaluation.predict import model_inputs
-from .console import say
 from .output import check_output
 from .plan import plan_lines
 from .preparation import prepare

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from ..console import say
 from ..errors import ObjectiveError
 from ..evaluation import RunReport, write_report
 from ..export import save_student
 from ..training import DistillationTrainer
 from .adapters import merged
 from .arguments import early_stopping
-from .console import say
 from .measure import Distilled, measure
 from .output import (
     CHECKPOINTS,

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from ..errors import readable
+from .errors import readable
 
 
 def say(text: str) -> None:

@@ -1,19 +1,30 @@
 import pytest
 import torch
 
-from attndistill.bench import step
 from attndistill.bench.cases import Case
+from attndistill.bench.training_steps import (
+    CONTENDERS,
+    LENGTHS,
+    STUDENT_LAYERS,
+    TOKENS,
+    entries,
+    make_model,
+    make_objective,
+    prepare,
+    textbook_loss,
+    trainer_loss,
+)
 
 CASE = Case(kind="kl", batch=3, heads=3, length=11, head_dim=8)
 
 
 @pytest.fixture(autouse=True)
 def few_words(monkeypatch):
-    monkeypatch.setattr(step, "VOCABULARY", 97)
+    monkeypatch.setattr("attndistill.bench.training_steps.VOCABULARY", 97)
 
 
 def loss_and_gradients(attention, make_loss):
-    student = step.make_model(CASE, step.STUDENT_LAYERS, attention, seed=1)
+    student = make_model(CASE, STUDENT_LAYERS, attention, seed=1)
     loss = make_loss(student)()
     loss.backward()
     return loss.detach(), [p.grad for p in student.parameters()]
@@ -21,10 +32,10 @@ def loss_and_gradients(attention, make_loss):
 
 def test_the_textbook_trains_on_the_same_loss():
     def ours(student):
-        return step.trainer_loss(CASE, student, step.make_objective(attention=True))
+        return trainer_loss(CASE, student, make_objective(attention=True))
 
     loss, gradients = loss_and_gradients("sdpa", ours)
-    textbook, expected = loss_and_gradients("eager", lambda s: step.textbook_loss(CASE, s))
+    textbook, expected = loss_and_gradients("eager", lambda s: textbook_loss(CASE, s))
     torch.testing.assert_close(loss, textbook)
     torch.testing.assert_close(gradients, expected, rtol=1e-3, atol=1e-6)
 
@@ -32,7 +43,7 @@ def test_the_textbook_trains_on_the_same_loss():
 def test_attention_adds_to_the_loss_and_its_gradient():
     def with_terms(attention):
         def make(student):
-            return step.trainer_loss(CASE, student, step.make_objective(attention=attention))
+            return trainer_loss(CASE, student, make_objective(attention=attention))
 
         return make
 
@@ -42,16 +53,16 @@ def test_attention_adds_to_the_loss_and_its_gradient():
     assert max((a - b).abs().max() for a, b in zip(gradients, more, strict=True)) > 1e-6
 
 
-@pytest.mark.parametrize("name", step.CONTENDERS)
+@pytest.mark.parametrize("name", CONTENDERS)
 def test_steps_train(name):
-    run = step.prepare(CASE, name)
+    run = prepare(CASE, name)
     losses = [float(run()[0]) for _ in range(3)]
     assert losses[-1] < losses[0]
 
 
 def test_every_case_of_a_run_has_as_many_tokens():
-    entries = step.entries("cpu", quick=False, only=(), say=lambda _: None)
-    assert {entry.case.batch * entry.case.length for entry in entries} == {step.TOKENS}
-    assert [entry.case.length for entry in entries] == list(step.LENGTHS)
-    only = step.entries("cpu", quick=True, only=["attention"], say=lambda _: None)
+    found = entries("cpu", quick=False, only=(), say=lambda _: None)
+    assert {entry.case.batch * entry.case.length for entry in found} == {TOKENS}
+    assert [entry.case.length for entry in found] == list(LENGTHS)
+    only = entries("cpu", quick=True, only=["attention"], say=lambda _: None)
     assert [list(entry.setups) for entry in only] == [["attention"]] * 2

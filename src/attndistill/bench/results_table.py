@@ -8,7 +8,6 @@ from rich.table import Table
 
 from .measurement import MEMORY, TIME, Measurement
 from .results import Results
-from .targets import targets_of
 
 COLUMNS = (
     "loss",
@@ -21,7 +20,6 @@ COLUMNS = (
     "memory ×",
     "TFLOP/s",
 )
-TARGET_COLUMNS = ("target", "limit", "measured", "")
 BASELINES = {"ops": "dense", "step": "logits-only"}
 SHORT_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
@@ -52,17 +50,8 @@ def case_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, ...]]:
             )
 
 
-def target_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, str, str, str]]:
-    """One row of text for each target, see `TARGET_COLUMNS`."""
-    results = Results(rows)
-    for target in targets_of(rows):
-        ratio, verdict = target.verdict(results)
-        limit = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
-        yield target.claim, limit, _number(ratio, ".3g"), verdict
-
-
-def print_tables(rows: Sequence[Measurement], console: Console | None = None) -> None:
-    """Print all cases and the targets.
+def print_results(rows: Sequence[Measurement], console: Console | None = None) -> None:
+    """Print all cases.
 
     Args:
         rows: of one run.
@@ -78,10 +67,7 @@ def print_tables(rows: Sequence[Measurement], console: Console | None = None) ->
             size = cells[:3]
             cases.add_row(f"[bold]{' '.join(size)}")
         cases.add_row(*cells[3:])
-    targets = _table("Targets", TARGET_COLUMNS)
-    for texts in target_rows(rows):
-        targets.add_row(*texts, style="red" if texts[-1] == "missed" else "")
-    console.print(cases, targets)
+    console.print(cases)
     console.print(f"{rows[0].device}; torch {rows[0].torch}; commit {rows[0].commit}")
 
 

@@ -1,11 +1,13 @@
-"""What the benchmarks are to show: ratios of measurements of one run, each with its limit."""
+"""What this project's benchmarks are to show: ratios within one run, each with its limit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .contenders import HALF_LENGTH
-from .measurement import MEMORY, TIME, Measurement
-from .results import CaseFields, Results
+from attndistill.bench.contenders import HALF_LENGTH
+from attndistill.bench.measurement import MEMORY, TIME, Measurement
+from attndistill.bench.results import CaseFields, Results
+
+TARGET_COLUMNS = ("target", "limit", "measured", "")
 
 FP32, BF16 = {"dtype": "float32"}, {"dtype": "bfloat16"}
 KL = {"kind": "kl", "batch": 1, "heads": 8, "head_dim": 64, "causal": False}
@@ -48,6 +50,15 @@ def targets_of(rows: Sequence[Measurement]) -> list[Target]:
     if rows[0].benchmark == "step":
         return _step_targets()
     return _gpu_targets() if rows[0].device.startswith("cuda") else _cpu_targets()
+
+
+def target_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, str, str, str]]:
+    """One row of text for each target, see `TARGET_COLUMNS`."""
+    results = Results(rows)
+    for target in targets_of(rows):
+        ratio, verdict = target.verdict(results)
+        limit = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
+        yield target.claim, limit, "" if ratio is None else f"{ratio:.3g}", verdict
 
 
 def _cpu_targets() -> list[Target]:
