@@ -12,7 +12,7 @@ from attndistill.bench.contenders import CONTENDERS, make_inputs, prepare, why_n
 from attndistill.bench.dense import scores
 from attndistill.bench.textbrewer import KINDS as TEXTBREWER_KINDS
 from attndistill.bench.textbrewer import is_installed
-from attndistill.ops import fused
+from attndistill.ops.blockwise import compiled
 
 KINDS = ("kl", "reverse_kl", "js", "mse", "cosine", "score_mse")
 
@@ -87,12 +87,12 @@ def test_gpu_contenders(causal):
 
 
 def test_the_uncompiled_contender_never_reaches_the_compiler(monkeypatch):
-    def compiled(*_):
+    def with_compiler(*_):
         raise RuntimeError("compiled")
 
     monkeypatch.delenv("ATTNDISTILL_COMPILE", raising=False)
-    monkeypatch.setattr(fused, "COMPILED_SCORES", 0)
-    monkeypatch.setattr(fused, "_compare_compiled", compiled)
+    monkeypatch.setattr(compiled, "COMPILED_SCORES", 0)
+    monkeypatch.setattr(compiled, "_compare_compiled", with_compiler)
     prepare(small(), "blockwise-uncompiled")()
     assert "ATTNDISTILL_COMPILE" not in os.environ
     with pytest.raises(RuntimeError, match="compiled"):

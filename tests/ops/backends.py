@@ -8,7 +8,9 @@ from hypothesis import assume
 from ops.inputs import Inputs
 from ops.strategies import DTYPES, Case
 
-from attndistill.ops import choose_impl
+from attndistill.ops import Divergence, Masks
+from attndistill.ops.dispatch import triton_unsupported
+from attndistill.ops.problem import make_problem
 
 
 class Backend(NamedTuple):
@@ -33,8 +35,15 @@ class Backend(NamedTuple):
         """Gives up a drawn case that the backend refuses."""
         if self.impl == "triton":
             masks = "equal" if case.teacher_mask is None else "intersect"
-            choice = choose_impl(inputs.student, inputs.teachers, kind=case.kind, masks=masks)
-            assume(choice.impl == self.impl)
+            problem = make_problem(
+                inputs.student,
+                inputs.teachers,
+                rows=None,
+                divergence=Divergence(case.kind),
+                temperature=1.0,
+                masks=Masks(masks),
+            )
+            assume(triton_unsupported(problem) is None)
 
 
 def _parameter(impl: str, device: str):

@@ -11,7 +11,7 @@ from ops.budgets import allowed_errors, exact_outcome, largest
 from ops.inputs import compare, make_inputs, outcome, parts_of
 from ops.strategies import DTYPES, KINDS, MASK_PARTS, Case, cases
 
-from attndistill.ops import fused
+from attndistill.ops.blockwise import compiled
 
 EXAMPLES = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -145,7 +145,7 @@ def test_compiled_rows_are_within_the_budget(kind, monkeypatch):
     if shutil.which("c++") is None:
         pytest.skip("compiling needs a C++ compiler")
     monkeypatch.delenv("ATTNDISTILL_COMPILE", raising=False)
-    monkeypatch.setattr(fused, "COMPILED_SCORES", 1)
+    monkeypatch.setattr(compiled, "COMPILED_SCORES", 1)
     case = Case(kind=kind, queries=19, keys=21, dtype=torch.float32, teacher_dtype=torch.float32)
     assert_within_budget(replace(case, mask=frozenset({"causal", "window"})), CPU)
-    assert fused._compiled not in (None, fused.compare_in_parts)
+    assert compiled._compiled not in (None, compiled.compare_in_parts)

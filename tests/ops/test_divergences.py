@@ -180,9 +180,9 @@ def test_tile_size_does_not_matter(kind, monkeypatch):
     student, teacher = make_sides("left", queries=11)
     expected = run(kind, student, teacher, per="head")
     for elements, rows in ((1, 1), (50, 2), (10**6, 4)):
-        monkeypatch.setattr("attndistill.ops.sweep.TILE_SCORES", elements)
-        monkeypatch.setattr("attndistill.ops.sweep.MIN_TILE_ROWS", rows)
-        monkeypatch.setattr("attndistill.ops.sweep.MIN_TILE_QUERIES", rows)
+        monkeypatch.setattr("attndistill.ops.blockwise.tiles.TILE_SCORES", elements)
+        monkeypatch.setattr("attndistill.ops.blockwise.tiles.MIN_TILE_ROWS", rows)
+        monkeypatch.setattr("attndistill.ops.blockwise.tiles.MIN_TILE_QUERIES", rows)
         for ours, other in zip(run(kind, student, teacher, per="head"), expected, strict=True):
             torch.testing.assert_close(ours, other, rtol=1e-10, atol=1e-12)
 
@@ -236,19 +236,19 @@ def test_bias_softcap_sinks_and_averaged_teachers(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_rows_equal_the_reference(kind, monkeypatch):
     """The elementwise part that large calls compile; it must not have fallen back."""
-    from attndistill.ops import fused
+    from attndistill.ops.blockwise import compiled
 
     if shutil.which("c++") is None:
         pytest.skip("compiling needs a C++ compiler")
-    monkeypatch.setattr(fused, "COMPILED_SCORES", 1)
+    monkeypatch.setattr(compiled, "COMPILED_SCORES", 1)
     student, teacher = make_sides("window", queries=19, keys=19)
     oracle = run(kind, student, teacher, impl="reference")
     result = run(kind, student, teacher, dtype=torch.float32)
     for ours, exact in zip(result, oracle, strict=True):
         assert error(ours.double(), exact.double()) < 2e-5
     if kind != "score_mse":
-        assert fused._compiled is not None
-    assert fused._compiled is not fused.compare_in_parts
+        assert compiled._compiled is not None
+    assert compiled._compiled is not compiled.compare_in_parts
 
 
 def test_sides_that_see_different_keys_are_refused_or_intersected():
@@ -309,7 +309,7 @@ def test_the_engine_needs_torch_alone():
 @pytest.mark.parametrize("gap", [None, 1e-2])
 @pytest.mark.parametrize("per", ["all", "head", "row"])
 def test_linear_score_mse_equals_the_reference_over_many_causal_blocks(mask, gap, per, monkeypatch):
-    monkeypatch.setattr("attndistill.ops.gram.CAUSAL_BLOCK", 5)
+    monkeypatch.setattr("attndistill.ops.blockwise.gram.CAUSAL_BLOCK", 5)
     changes = {"gap": gap, "key_heads": 2 if gap is None else 4}
     student, teacher = make_sides(mask, queries=37, keys=37, **changes)
     options = {"per": per, "rows": torch.rand(2, 37)}

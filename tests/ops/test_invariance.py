@@ -91,11 +91,11 @@ def test_heads_and_batch_entries_may_be_permuted_together(kind):
 @EVERY_KIND
 def test_the_size_of_blocks_changes_nothing(kind, monkeypatch):
     sizes = {
-        "sweep.TILE_SCORES": (1, 50),
-        "sweep.MIN_TILE_ROWS": (1, 2),
-        "sweep.MIN_TILE_QUERIES": (1, 2),
-        "fused.EAGER_PART": (1, 7),
-        "fused.COMPILED_PART": (1, 7),
+        "tiles.TILE_SCORES": (1, 50),
+        "tiles.MIN_TILE_ROWS": (1, 2),
+        "tiles.MIN_TILE_QUERIES": (1, 2),
+        "compiled.EAGER_PART": (1, 7),
+        "compiled.COMPILED_PART": (1, 7),
         "gram.CAUSAL_BLOCK": (2, 3),
         "gram.STACKED_ELEMENTS": (1, 200),
     }
@@ -106,7 +106,7 @@ def test_the_size_of_blocks_changes_nothing(kind, monkeypatch):
         for i in range(2):
             with monkeypatch.context() as patch:
                 for name, values in sizes.items():
-                    patch.setattr(f"attndistill.ops.{name}", values[i])
+                    patch.setattr(f"attndistill.ops.blockwise.{name}", values[i])
                 assert_same(outcome(case, inputs, IMPL), expected)
 
 

@@ -7,11 +7,13 @@ from attndistill.ops import (
     AttentionMask,
     Divergence,
     Impl,
+    Masks,
     Relation,
     attention_divergence,
-    choose_impl,
     score_mse,
 )
+from attndistill.ops.dispatch import chosen_impl
+from attndistill.ops.problem import make_problem
 
 pytest.importorskip("triton", reason="the Triton backend needs triton (Linux)")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -163,7 +165,14 @@ def test_an_explicit_choice_never_falls_back():
         score_mse(*sides(torch.float32), impl="triton")
 
 
-def test_auto_tells_what_it_picks_and_why():
-    choice = choose_impl(*sides(torch.float32))
-    assert choice.impl is (Impl.TRITON if DEVICE == "cuda" else Impl.BLOCKWISE)
-    assert choice.reason
+def test_auto_takes_the_kernels_on_a_gpu_only():
+    student, teachers = sides(torch.float32)
+    problem = make_problem(
+        student,
+        teachers,
+        rows=None,
+        divergence=Divergence.KL,
+        temperature=1.0,
+        masks=Masks.EQUAL,
+    )
+    assert chosen_impl(problem) is (Impl.TRITON if DEVICE == "cuda" else Impl.BLOCKWISE)

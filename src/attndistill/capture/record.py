@@ -7,10 +7,7 @@ import torch
 from torch import Tensor
 
 from ..ops import AttentionMask, Relation
-from ..ops.divergences import MASKED
-from ..ops.mask import Tile
-from ..ops.reference import attention_scores
-from ..ops.relation import compute_dtype
+from ..ops.reference import attention_probs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,20 +66,7 @@ class AttentionRecord:
 
         Rows with no visible key are zero.
         """
-        relation = self.relation()
-        scores = attention_scores(relation, compute_dtype(relation))
-        visible = None
-        if self.mask is not None:
-            whole = Tile(*(slice(0, size) for size in relation.shape))
-            visible = self.mask.tile(whole, relation.shape, scores.device)
-        if visible is not None:
-            scores = torch.where(visible, scores, MASKED)
-        keys = scores.shape[-1]
-        if self.sinks is not None:
-            sinks = self.sinks[:, None, None].expand(*scores.shape[:3], 1)
-            scores = torch.cat([scores, sinks.to(scores.dtype)], -1)
-        probs = scores.softmax(-1)[..., :keys]
-        return probs if visible is None else probs * visible
+        return attention_probs(self.relation())
 
 
 def _moved(parts: Any, device: torch.device) -> Any:

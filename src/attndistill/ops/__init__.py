@@ -3,8 +3,7 @@
 Imports torch only; knows no models.
 """
 
-from .api import attention_divergence, choose_impl, score_mse
-from .choice import Choice
+from .api import attention_divergence, score_mse
 from .divergences import Divergence
 from .loss_sum import LossSum
 from .mask import AttentionMask
@@ -13,7 +12,6 @@ from .relation import Relation
 
 __all__ = [
     "AttentionMask",
-    "Choice",
     "Divergence",
     "Impl",
     "LossSum",
@@ -21,6 +19,5 @@ __all__ = [
     "Per",
     "Relation",
     "attention_divergence",
-    "choose_impl",
     "score_mse",
 ]

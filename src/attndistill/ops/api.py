@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .choice import Choice, choose, triton_unsupported
+from .dispatch import dispatch
 from .divergences import Divergence
 from .loss_sum import LossSum
 from .options import Impl, Masks, Per
-from .problem import Problem, prepare
+from .problem import make_problem
 from .relation import Relation
 
 
@@ -71,7 +71,8 @@ def attention_divergence(
             the keys visible to all sides.
         per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
         impl: "auto", "reference" (dense), "blockwise" (linear memory, any device) or "triton"
-            (CUDA); an explicit choice never falls back. `choose_impl` tells what "auto" picks.
+            (CUDA); "auto" takes Triton where it can. An explicit choice never falls back: it
+            raises with the reason.
 
     Returns:
         The sum over rows and the number of rows. A row counts if ``rows`` holds it and it sees a
@@ -98,7 +99,7 @@ def attention_divergence(
     the squared distance of unit-length attention maps (Zagoruyko and Komodakis 2017,
     https://arxiv.org/abs/1612.03928). All is derived in ``docs/engine.md``.
     """
-    problem = prepare(
+    problem = make_problem(
         student,
         teacher,
         rows=rows,
@@ -106,7 +107,7 @@ def attention_divergence(
         temperature=temperature,
         masks=Masks(masks),
     )
-    return _run(problem, Per(per), Impl(impl))
+    return dispatch(problem, Per(per), Impl(impl))
 
 
 @torch.compiler.disable
@@ -161,58 +162,7 @@ def score_mse(
     Source: TinyBERT (Jiao et al. 2020, https://arxiv.org/abs/1909.10351). The linear time is
     derived in ``docs/engine.md``.
     """
-    problem = prepare(
+    problem = make_problem(
         student, teacher, rows=rows, divergence=None, temperature=1.0, masks=Masks(masks)
     )
-    return _run(problem, Per(per), Impl(impl))
-
-
-def choose_impl(
-    student: Relation,
-    teacher: Relation | Sequence[Relation],
-    *,
-    kind: Divergence | str = Divergence.KL,
-    masks: Masks | str = Masks.EQUAL,
-) -> Choice:
-    """Tells which backend `attention_divergence` picks for ``impl="auto"``, and why.
-
-    Returns:
-        The pair (impl, reason).
-
-    Raises:
-        ValueError: as for `attention_divergence`.
-    """
-    problem = prepare(
-        student,
-        teacher,
-        rows=None,
-        divergence=Divergence(kind),
-        temperature=1.0,
-        masks=Masks(masks),
-    )
-    return choose(problem)
-
-
-def _run(problem: Problem, per: Per, impl: Impl) -> LossSum:
-    if impl is Impl.AUTO:
-        impl = choose(problem).impl
-    with torch.autocast(problem.device.type, enabled=False):
-        match impl:
-            case Impl.REFERENCE:
-                from .reference import reference
-
-                return reference(problem, per)
-            case Impl.BLOCKWISE:
-                from .blockwise import blockwise
-
-                return blockwise(problem, per)
-            case Impl.TRITON:
-                against = triton_unsupported(problem)
-                if against is not None:
-                    raise ValueError(
-                        f'impl="triton" cannot do this: {against}. Set impl="auto" or "blockwise"'
-                    )
-                from .kernels import triton_divergence
-
-                return triton_divergence(problem, per)
-        raise AssertionError(impl)
+    return dispatch(problem, Per(per), Impl(impl))

@@ -22,7 +22,7 @@ class Impl(Option):
     """How an operation is computed; the mathematics is the same.
 
     "reference" is dense, "blockwise" runs anywhere in linear memory, "triton" on CUDA; "auto" picks
-    one of the last two, see `choose_impl`.
+    one of the last two.
     """
 
     AUTO = "auto"

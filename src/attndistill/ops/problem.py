@@ -75,7 +75,7 @@ class Problem:
         return None if self.rows is None else self.rows[:, None].to(self.dtype)
 
 
-def prepare(
+def make_problem(
     student: Relation,
     teacher: Relation | Sequence[Relation],
     *,

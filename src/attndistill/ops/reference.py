@@ -7,10 +7,10 @@ from torch import Tensor
 
 from .divergences import MASKED, Divergence
 from .loss_sum import LossSum
-from .mask import Tile
+from .mask import Tile, visible_tile
 from .options import Per
 from .problem import Problem, count_rows, sum_rows
-from .relation import Relation
+from .relation import Relation, compute_dtype
 
 # B batch, H query heads, Q queries, K keys
 
@@ -35,6 +35,20 @@ def reference(problem: Problem, per: Per) -> LossSum:
     return LossSum(sum_rows(values_BHQ, per), count_rows(seen_BHQ, problem, per))
 
 
+def attention_probs(relation: Relation) -> Tensor:
+    """Returns the attention probabilities ``[B, Hq, Q, K]``, dense; zeros where no key is seen."""
+    dtype, keys = compute_dtype(relation), relation.shape.keys
+    whole = Tile(*(slice(0, size) for size in relation.shape))
+    visible = visible_tile(
+        [] if relation.mask is None else [relation.mask],
+        whole,
+        relation.shape,
+        relation.query.device,
+    )
+    log_probs = _log_probs(relation, visible, dtype, temperature=1.0)[..., :keys]
+    return log_probs.exp() if visible is None else log_probs.exp() * visible
+
+
 def attention_scores(relation: Relation, dtype: torch.dtype) -> Tensor:
     """Returns softcap(scale * query @ key.mT) + bias, ``[B, Hq, Q, K]``, masked keys included."""
     key = relation.key.to(dtype).repeat_interleave(relation.group, dim=1)
@@ -54,8 +68,10 @@ def _squared_score_differences(problem: Problem, visible: Tensor) -> Tensor:
 
 
 def _divergences(problem: Problem, divergence: Divergence, visible: Tensor) -> Tensor:
-    log_s = _log_probs(problem.student, visible, problem)
-    log_teachers = torch.stack([_log_probs(t, visible, problem) for t in problem.teachers])
+    log_s = _log_probs(problem.student, visible, problem.dtype, problem.temperature)
+    log_teachers = torch.stack(
+        [_log_probs(t, visible, problem.dtype, problem.temperature) for t in problem.teachers]
+    )
     log_t = torch.logsumexp(log_teachers, 0) - math.log(len(problem.teachers))
     p_s, p_t = log_s.exp(), log_t.exp()
     match divergence:
@@ -72,10 +88,14 @@ def _divergences(problem: Problem, divergence: Divergence, visible: Tensor) -> T
             return 1 - (p_s * p_t).sum(-1) / (p_s.norm(dim=-1) * p_t.norm(dim=-1))
 
 
-def _log_probs(relation: Relation, visible: Tensor, problem: Problem) -> Tensor:
-    scores = attention_scores(relation, problem.dtype) / problem.temperature
-    scores = torch.where(visible, scores, MASKED)
+def _log_probs(
+    relation: Relation, visible: Tensor | None, dtype: torch.dtype, temperature: float
+) -> Tensor:
+    """Returns log P, ``[B, Hq, Q, K]``; K + 1 with sinks."""
+    scores = attention_scores(relation, dtype) / temperature
+    if visible is not None:
+        scores = torch.where(visible, scores, MASKED)
     if relation.sinks is not None:
-        sinks = relation.sinks.to(problem.dtype) / problem.temperature
+        sinks = relation.sinks.to(dtype) / temperature
         scores = torch.cat([scores, sinks[:, None, None].expand(*scores.shape[:3], 1)], -1)
     return scores.log_softmax(-1)

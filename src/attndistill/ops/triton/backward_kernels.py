@@ -7,9 +7,8 @@ normalisers of 1e30, so that their probabilities and gradients are 0.
 import triton
 import triton.language as tl
 
-from .divergences import LN2, logit_gradient
-from .teachers import teacher_logs
-from .tiles import (
+from .averaged_teachers import teacher_logs
+from .blocks import (
     hide,
     key_base,
     key_bounds,
@@ -23,6 +22,7 @@ from .tiles import (
     query_sides,
     store_block,
 )
+from .row_losses import LN2, logit_gradient
 
 
 @triton.jit

@@ -13,7 +13,7 @@ import triton.language as tl
 MASKED = tl.constexpr(-1e30)
 
 
-class Side(NamedTuple):
+class SidePointers(NamedTuple):
     """Pointers and strides (batch, head, row, teacher) of one side; rows are contiguous."""
 
     query: Any
@@ -31,7 +31,7 @@ class Side(NamedTuple):
     """From the product of a query and a key to its logit."""
 
 
-class Mask(NamedTuple):
+class MaskPointers(NamedTuple):
     """Sizes, and what a query sees: keys with nearest <= q + offset - k <= farthest, and the rest.
 
     None stands for no bound, and for no such part.

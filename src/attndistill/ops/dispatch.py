@@ -1,12 +1,12 @@
-"""Which backend suits a comparison."""
+"""Which backend computes a comparison."""
 
 import importlib.util
 import os
-from typing import NamedTuple
 
 import torch
 
-from .options import Impl
+from .loss_sum import LossSum
+from .options import Impl, Per
 from .problem import Problem
 
 # Wider heads do not fit a tile of both sides.
@@ -15,21 +15,40 @@ MAX_TRITON_WIDTH = 256
 MAX_TRITON_HEADS = 65535
 
 
-class Choice(NamedTuple):
-    """A backend and why it was chosen."""
+def dispatch(problem: Problem, per: Per, impl: Impl) -> LossSum:
+    """Hands a comparison to the backend named; an explicit choice never falls back.
 
-    impl: Impl
-    reason: str
+    Raises:
+        ValueError: the backend named cannot do this.
+    """
+    if impl is Impl.AUTO:
+        impl = chosen_impl(problem)
+    with torch.autocast(problem.device.type, enabled=False):
+        match impl:
+            case Impl.REFERENCE:
+                from .reference import reference
+
+                return reference(problem, per)
+            case Impl.BLOCKWISE:
+                from .blockwise import blockwise
+
+                return blockwise(problem, per)
+            case Impl.TRITON:
+                against = triton_unsupported(problem)
+                if against is not None:
+                    raise ValueError(
+                        f'impl="triton" cannot do this: {against}. Set impl="auto" or "blockwise"'
+                    )
+                from .triton import triton_divergence
+
+                return triton_divergence(problem, per)
+        raise AssertionError(impl)
 
 
-def choose(problem: Problem) -> Choice:
-    """Returns what ``impl="auto"`` picks."""
-    against = triton_unsupported(problem)
-    if against is None and problem.device.type == "cuda":
-        return Choice(Impl.TRITON, "a CUDA device, and a comparison that its kernels cover")
-    if against is None:
-        against = "the interpreter is for tests"
-    return Choice(Impl.BLOCKWISE, f"not triton: {against}")
+def chosen_impl(problem: Problem) -> Impl:
+    """Returns what ``impl="auto"`` picks: the kernels where they can, else the blockwise pass."""
+    on_cuda = problem.device.type == "cuda"  # Triton's interpreter is for tests
+    return Impl.TRITON if on_cuda and triton_unsupported(problem) is None else Impl.BLOCKWISE
 
 
 def triton_unsupported(problem: Problem) -> str | None:

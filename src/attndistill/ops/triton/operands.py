@@ -11,7 +11,7 @@ from torch import Tensor
 from ..mask import AttentionMask
 from ..problem import Problem
 from ..relation import Relation
-from .tiles import Mask, Side
+from .blocks import MaskPointers, SidePointers
 
 # Above this a row's log normaliser is one: rows that see no key have -1e30.
 UNSEEN = -1e29
@@ -33,9 +33,9 @@ class Arguments:
         product: dtype of the products that form gradients.
     """
 
-    student: Side
-    teacher: Side
-    mask: Mask
+    student: SidePointers
+    teacher: SidePointers
+    mask: MaskPointers
     teachers: int
     widths: tuple[int, int]
     precisions: tuple[str, str]
@@ -58,7 +58,7 @@ class Arguments:
 
 
 def arguments(problem: Problem) -> Arguments:
-    """Returns the kernels' arguments for a comparison that `unsupported` has nothing against."""
+    """Returns the kernels' arguments for a comparison that `triton_unsupported` lets pass."""
     student, teachers = problem.student, problem.teachers
     query = _stack([teacher.query for teacher in teachers])
     key = _stack([teacher.key for teacher in teachers])
@@ -78,19 +78,19 @@ def _stack(tensors: list[Tensor]) -> Tensor:
     return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
 
 
-def _side(relation: Relation, query: Tensor, key: Tensor, temperature: float) -> Side:
+def _side(relation: Relation, query: Tensor, key: Tensor, temperature: float) -> SidePointers:
     query = query if query.stride(-1) == 1 else query.contiguous()
     key = key if key.stride(-1) == 1 else key.contiguous()
     factor = relation.scale / (temperature * math.log(2))
     teacher, batch, head, row, _ = query.stride()
     key_teacher, key_batch, key_head, key_row, _ = key.stride()
-    return Side(
+    return SidePointers(
         query, batch, head, row, teacher, key, key_batch, key_head, key_row, key_teacher,
         relation.group, factor,
     )  # fmt: skip
 
 
-def _mask(problem: Problem) -> Mask:
+def _mask(problem: Problem) -> MaskPointers:
     _, heads, queries, keys = problem.shape
     nearest: int | None = None
     farthest: int | None = None
@@ -105,7 +105,9 @@ def _mask(problem: Problem) -> Mask:
         if mask.query_segments is not None and mask.key_segments is not None:
             segments = mask.query_segments.contiguous(), mask.key_segments.contiguous()
     key_valid = None if key_valid is None else key_valid.contiguous().view(torch.uint8)
-    return Mask(heads, queries, keys, keys - queries, nearest, farthest, key_valid, *segments)
+    return MaskPointers(
+        heads, queries, keys, keys - queries, nearest, farthest, key_valid, *segments
+    )
 
 
 def _band(mask: AttentionMask) -> tuple[int | None, int | None]:

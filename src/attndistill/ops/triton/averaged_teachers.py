@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from .tiles import hide, key_base, load_block, load_rows, logits, per_row, query_base
+from .blocks import hide, key_base, load_block, load_rows, logits, per_row, query_base
 
 
 @triton.jit

@@ -8,9 +8,8 @@ value should be exact near convergence.
 import triton
 import triton.language as tl
 
-from .divergences import LN2, row_outcome, row_parts
-from .teachers import teacher_logs
-from .tiles import (
+from .averaged_teachers import teacher_logs
+from .blocks import (
     MASKED,
     hide,
     key_base,
@@ -23,6 +22,7 @@ from .tiles import (
     query_sides,
     store_rows,
 )
+from .row_losses import LN2, row_outcome, row_parts
 
 
 @triton.jit

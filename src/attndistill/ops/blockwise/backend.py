@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .gradients import Watched, differentiable_once
+from ..autograd import Watched, differentiable_once
+from ..loss_sum import LossSum
+from ..options import Per
+from ..problem import Problem, count_rows, sum_rows
 from .gram import gram_sweep
 from .gram_pieces import linear_pieces
-from .loss_sum import LossSum
-from .options import Per
-from .problem import Problem, count_rows, sum_rows
-from .sweep import Sweep, sweep
+from .tiles import Sweep, sweep
 
 OnePass = Callable[[Problem, Tensor | None, tuple[bool, ...]], Sweep]
 

@@ -1,15 +1,13 @@
 """The student's gradients, gathered tile by tile."""
 
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .mask import Tile
-from .relation import Relation
-from .side import Side, broadcast_slice
+from ..mask import Tile
+from ..relation import Relation
+from .scores import SideScores, broadcast_slice
 
 
 class Gradients(Protocol):
@@ -17,46 +15,6 @@ class Gradients(Protocol):
 
     def tensors(self) -> tuple[Tensor | None, ...]:
         """Returns the gradients of query, key, bias and sinks; None for what needs none."""
-
-
-def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a backward refuse to run where its result would have to be differentiable itself.
-
-    PyTorch's own `once_differentiable` only objects later, or not at all: where the upstream
-    gradient needs no gradient, second derivatives would silently be left out.
-    """
-
-    @wraps(backward)
-    def checked(ctx: Any, *upstream: Tensor) -> Any:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "the gradient of this attention loss cannot be differentiated again, which "
-                'create_graph=True asks for; set impl="reference" for second derivatives'
-            )
-        return backward(ctx, *upstream)
-
-    return checked
-
-
-class Watched:
-    """Teachers that a backward reads again: notices that one was changed in place in between.
-
-    PyTorch watches what is saved for the backward, but tensors made in inference mode cannot be
-    saved (nor watched: they have no version).
-    """
-
-    def __init__(self, teachers: Sequence[Relation]) -> None:
-        parts = [(t.query, t.key, t.bias, t.sinks) for t in teachers]
-        tensors = [part for each in parts for part in each if part is not None]
-        self._seen = [(part, part._version) for part in tensors if not part.is_inference()]
-
-    def check(self) -> None:
-        """Raises RuntimeError if one was changed."""
-        if any(part._version != version for part, version in self._seen):
-            raise RuntimeError(
-                "a teacher's tensor that this attention loss needs in its backward has been "
-                "modified by an inplace operation; give the loss a clone of it"
-            )
 
 
 class StudentGradients:
@@ -83,18 +41,18 @@ class StudentGradients:
         """Returns the gradients of query, key, bias and sinks."""
         return self.query, self.key, self.bias, self.sinks
 
-    def begin(self, side: Side) -> None:
+    def begin(self, side: SideScores) -> None:
         """Starts a slice of the batch."""
         if self.key is not None:
             self._key_sum = side.key.new_zeros(side.key.mT.shape)
 
-    def add(self, side: Side, tile: Tile, query_rows: Tensor, gradient: Tensor) -> None:
+    def add(self, side: SideScores, tile: Tile, query_rows: Tensor, gradient: Tensor) -> None:
         """Adds a tile's part.
 
         Args:
             side: the student's.
             tile: which.
-            query_rows: the tile's queries as `Side.query_rows` gave them.
+            query_rows: the tile's queries as `SideScores.query_rows` gave them.
             gradient: with respect to the scores over T, ``[b, h, q, k]``; k + 1 with sinks.
         """
         if self.sinks is not None:

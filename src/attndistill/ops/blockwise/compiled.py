@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .divergences import Divergence, compare_rows
+from ..divergences import Divergence, compare_rows
 
 logger = logging.getLogger(__name__)
 

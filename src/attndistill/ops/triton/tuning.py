@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from .arguments import Arguments
+from .operands import Arguments
 
 
 class Blocks(NamedTuple):

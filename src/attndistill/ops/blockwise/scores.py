@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from .divergences import MASKED
-from .mask import Tile
-from .relation import Relation
+from ..divergences import MASKED
+from ..mask import Tile
+from ..relation import Relation
 
 
-class Side:
+class SideScores:
     """Scores of one relation, tile by tile.
 
     Heads that share a key are rows of one matrix product: keys are never repeated. The scale and

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..problem import Problem
+from ..relation import Relation
 from .gram_pieces import Piece
-from .problem import Problem
-from .relation import Relation
-from .sweep import Sweep
+from .tiles import Sweep
 
 # B batch, U groups of heads, G heads of a group (they share all keys), Q queries, K keys, E width
 # of the stacked factors

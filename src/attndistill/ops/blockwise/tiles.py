@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .divergences import MASKED
-from .fused import Compare, comparison
+from ..divergences import MASKED
+from ..mask import Shape, Tile
+from ..problem import Problem
+from .compiled import Compare, comparison
 from .gradients import Gradients, StudentGradients
-from .mask import Shape, Tile
-from .problem import Problem
-from .side import Side, scores_view
+from .scores import SideScores, scores_view
 
 # Scores of one tile and side: large enough for the matrix products, small enough for the cache,
 # and for malloc to keep the memory of the temporaries: with twice as many, pages fault anew.
@@ -81,7 +81,7 @@ class _Pass:
     def run(self) -> Sweep:
         for batch in _slices(self.problem.shape.batch, self.steps.batch):
             sides = [
-                Side(relation, batch, self.problem.temperature, scratch)
+                SideScores(relation, batch, self.problem.temperature, scratch)
                 for relation, scratch in zip(self.problem.relations, self.scratch, strict=True)
             ]
             self.gradients.begin(sides[0])
@@ -90,7 +90,7 @@ class _Pass:
             self.gradients.end(batch)
         return Sweep(self.values, self.seen, self.gradients)
 
-    def _compare_queries(self, sides: list[Side], batch: slice, queries: slice) -> None:
+    def _compare_queries(self, sides: list[SideScores], batch: slice, queries: slice) -> None:
         """Compares these queries of all heads; their mask is evaluated once."""
         heads, keys = self.problem.shape.heads, self.problem.key_range(queries)
         visible = self.problem.visible(Tile(batch, slice(0, heads), queries, keys))
@@ -108,7 +108,7 @@ class _Pass:
             self._compare_tile(sides, Tile(batch, some, queries, keys), part, weights[:, some])
 
     def _compare_tile(
-        self, sides: list[Side], tile: Tile, visible: Tensor | None, weights: Tensor
+        self, sides: list[SideScores], tile: Tile, visible: Tensor | None, weights: Tensor
     ) -> None:
         rows = [side.query_rows(tile) for side in sides]
         scores = [

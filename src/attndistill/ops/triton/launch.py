@@ -7,15 +7,15 @@ import torch
 import triton
 from torch import Tensor
 
+from ..autograd import Watched, differentiable_once
 from ..divergences import Divergence
-from ..gradients import Watched, differentiable_once
 from ..loss_sum import LossSum
 from ..options import Per
 from ..problem import Problem, count_rows, sum_rows
-from .arguments import DISABLED, UNSEEN, Arguments, arguments
-from .gradients import key_gradient, query_gradient
+from .backward_kernels import key_gradient, query_gradient
+from .forward_kernels import normalisers, one_pass_kl, row_values
+from .operands import DISABLED, UNSEEN, Arguments, arguments
 from .tuning import Blocks, blocks
-from .values import normalisers, one_pass_kl, row_values
 
 ONE_PASS = (Divergence.KL, Divergence.REVERSE_KL)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .problem import Problem
+from ..problem import Problem
 
 
 class Piece(NamedTuple):
