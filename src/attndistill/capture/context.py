@@ -8,10 +8,10 @@ from torch import nn
 
 from ..errors import InputError
 from .architectures import AttentionLayer, attention_layers, base_model
-from .listening import listening
-from .methods import wrapped_method
+from .interface import listening
 from .record import AttentionRecord
 from .recorder import Recorder
+from .wrapping import wrapped_method
 
 LayerSelection = Sequence[int] | Mapping[tuple[str, str], Sequence[int]]
 

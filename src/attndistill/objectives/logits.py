@@ -7,9 +7,9 @@ from typing import Self
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..capture.outputs import Item, predicted_item
 from ..errors import InputError
 from ..matching import LayerMapSpec
+from .output_head import Item, predicted_item
 from .rows import count_items
 from .step import Step, check_item, check_positive, check_same_shape
 from .tokens import is_tokenwise, token_total

@@ -7,9 +7,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 from torch import Tensor, nn
 
 from ..capture import AttentionRecord
-from ..capture.outputs import HiddenLogits, Item
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
+from .output_head import HiddenLogits, Item
 
 RecordKey = tuple[LayerGroup, int]
 AttentionRecords = Mapping[RecordKey, AttentionRecord]

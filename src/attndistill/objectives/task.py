@@ -7,9 +7,9 @@ from typing import Self
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..capture.outputs import predicted_item
 from ..errors import InputError
 from ..matching import LayerMapSpec
+from .output_head import predicted_item
 from .rows import IGNORED_LABEL, count_examples, count_items
 from .step import Step, check_item, check_positive
 from .tokens import is_tokenwise, token_total

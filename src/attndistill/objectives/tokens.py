@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..capture.outputs import HiddenLogits, Item
 from ..errors import InputError
+from .output_head import HiddenLogits, Item
 from .rows import token_targets
 from .step import Step, check_same_shape
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ..capture import AttentionRecord, capture
 from ..capture.forward import can_stop, evaluating, run_model, run_teacher, unlabelled
-from ..capture.outputs import HiddenLogits, OutputHead, headless, output_head
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
 from ..objectives import Objective, Step, TermReading, read_terms
+from ..objectives.output_head import HiddenLogits, OutputHead, headless, output_head
 from ..objectives.step import AttentionRecords
 from .adapters import check_adapters, has_adapters, without_adapters
 

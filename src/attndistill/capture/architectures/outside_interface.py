@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ...ops import AttentionMask
-from .attention_call import AttentionCall, PartCalls, Rebuilding
+from ..attention_call import AttentionCall, PartCalls, Rebuilding
 from .modules import attention_forward
 
 

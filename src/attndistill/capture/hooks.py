@@ -12,8 +12,8 @@ from typing import Any
 from torch import nn
 
 from .architectures import PartCall, attention_forward, rebuilding
-from .methods import wrapped_method
 from .recorder import Recorder
+from .wrapping import wrapped_method
 
 # Takes a part's name, the positional arguments of one call of it, and its output.
 Note = Callable[[str, tuple[Any, ...], Any], None]

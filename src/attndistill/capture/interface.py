@@ -15,7 +15,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.utils.generic import GeneralInterface
 
 from .architectures import attention_config, attention_forward, uses_attention_interface
-from .hearing import hearing
+from .hooks import hearing
 from .masks import note_mask
 from .recorder import Recorder
 

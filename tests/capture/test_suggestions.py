@@ -12,7 +12,7 @@ from capture.families import FAMILIES
 from tiny import make_llama
 
 from attndistill.capture import attention_layers
-from attndistill.capture.architectures.nearby import (
+from attndistill.capture.architectures.suggestions import (
     DECODERS,
     ENCODER_DECODERS,
     ENCODERS,

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from .modules import uses_attention_interface
-from .nearby import ENCODERS, supported_instead
-from .rebuilt import rebuilding
+from .outside_interface import rebuilding
 from .skipped import warn_of_skipped
+from .suggestions import ENCODERS, supported_instead
 
 # The first of these words in a module's path names its stack; without one the stack is the
 # decoder's where attention is causal, else the encoder's.

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .architectures import base_model
-from .forward import evaluating, run_model
+from ..capture.architectures import base_model
+from ..capture.forward import evaluating, run_model
 
 
 class Item(StrEnum):

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...ops import AttentionMask
+from ..ops import AttentionMask
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
