@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attndistill.errors import InputError
-from attndistill.objectives.outputs import LabelSetTerm, ValueTerm
+from attndistill.objectives.label_set_and_value_terms import LabelSetTerm, ValueTerm
 
 
 def step(student, teacher):

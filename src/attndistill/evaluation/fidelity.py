@@ -13,7 +13,7 @@ from ..capture import AttentionRecord, capture
 from ..capture.forward import run_model
 from ..errors import InputError
 from ..matching import GroupMatch, LayerGroup
-from ..objectives.rows import query_rows
+from ..objectives.counting import query_rows
 from ..ops import LossSum, Relation, attention_divergence
 from .predict import Collator, batches, inference
 

@@ -1,5 +1,5 @@
 """Hand the student over as a plain Hugging Face model."""
 
-from .student import check_replaceable, save_student
+from .student_folder import check_replaceable, save_student
 
 __all__ = ["check_replaceable", "save_student"]

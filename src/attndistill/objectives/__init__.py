@@ -1,13 +1,13 @@
 """What the student is trained for: weighted terms, each a sum over items counted beforehand."""
 
-from .attention import AttentionTerm
+from .attention_term import AttentionTerm
 from .guards import TermReading, read_terms
-from .layerwise import LayerwiseTerm
-from .logits import LogitsTerm
+from .layerwise_term import LayerwiseTerm
+from .logits_term import LogitsTerm
 from .objective import Objective
-from .relation import RelationTerm
+from .relation_term import RelationTerm
 from .step import Step, Term
-from .task import TaskTerm
+from .task_term import TaskTerm
 
 __all__ = [
     "AttentionTerm",

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
-from .layerwise import LayerwiseTerm
-from .logits import LogitsTerm
+from .layerwise_term import LayerwiseTerm
+from .logits_term import LogitsTerm
 from .step import LetGo, ModelDependent, RecordKey, Step, Term, check_positive
-from .task import TaskTerm
+from .task_term import TaskTerm
 from .tokens import TokenTerm, is_tokenwise, token_totals
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import InputError
+from .counting import token_targets
 from .output_head import HiddenLogits, Item
-from .rows import token_targets
 from .step import Step, check_same_shape
 
 # Logits formed at once; in float32 they take 128 MB.

@@ -1,5 +1,5 @@
 """Make the student."""
 
-from .build import build_student
+from .building import build_student
 
 __all__ = ["build_student"]

@@ -2,14 +2,14 @@
 
 from .causal_lm import CausalLM, ChatColumns, PromptColumns
 from .choice import TASKS, task_class
-from .classification import Problem, TextClassification, TextColumns
-from .features import FeatureExtraction
-from .images import ImageClassification, ImageColumns
+from .columns import Table
+from .feature_extraction import FeatureExtraction
+from .image_classification import ImageClassification, ImageColumns
 from .labels import LabelMap, check_student_labels, label_names
 from .summarization import Summarization, SummaryColumns
-from .table import Table
 from .task import PYTHON_ONLY, Data, Split, Task
 from .text import RawColumns
+from .text_classification import Problem, TextClassification, TextColumns
 from .token_classification import TokenClassification, TokenColumns
 
 __all__ = [

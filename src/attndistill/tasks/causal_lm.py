@@ -18,9 +18,9 @@ from transformers import (
 
 from ..errors import InputError, data_rows, shown
 from ..evaluation import Assessment, Collator, assess_language, check_finite, outputs
+from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
 from .sequences import IGNORED, Tokens, cut, of_completion, of_messages, of_text, pieces
-from .table import Table, check_texts, pick_columns
 from .task import Data, Split, Task
 from .text import (
     STREAM,

@@ -2,11 +2,11 @@
 
 from ..errors import InputError, did_you_mean, shown
 from .causal_lm import CausalLM
-from .classification import TextClassification
-from .features import FeatureExtraction
-from .images import ImageClassification
+from .feature_extraction import FeatureExtraction
+from .image_classification import ImageClassification
 from .summarization import Summarization
 from .task import Task
+from .text_classification import TextClassification
 from .token_classification import TokenClassification
 
 TASKS = (

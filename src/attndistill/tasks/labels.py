@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from ..errors import InputError, did_you_mean
-from .table import Table, flattened
+from .columns import Table, flattened
 
 DEFAULT_NAME = re.compile(r"LABEL_\d+")
 

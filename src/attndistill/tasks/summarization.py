@@ -15,9 +15,9 @@ from transformers import (
 
 from ..errors import InputError
 from ..evaluation import Assessment, Collator, assess_summaries, generate
+from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
 from .sequences import IGNORED, Tokens, ended, opening
-from .table import Table, check_texts, pick_columns
 from .task import Data, Split, Task
 from .text import check_max_length, check_padding, check_roles, text_keys
 

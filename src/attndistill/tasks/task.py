@@ -17,8 +17,8 @@ from transformers import (
 
 from ..evaluation import Assessment, Collator, values_of
 from ..objectives import LogitsTerm, Term
+from .columns import Table
 from .labels import LabelMap
-from .table import Table
 
 # A field of a task with this mark is an object of the user's Python, and no line of a recipe.
 PYTHON_ONLY = "python_only"

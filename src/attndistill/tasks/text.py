@@ -9,7 +9,7 @@ from datasets import Dataset, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
-from .table import Table, pick_columns
+from .columns import Table, pick_columns
 
 # Of a shuffled stream no more is known of a row's place.
 STREAM = "data.train (a stream, its rows counted in the batch that is read)"

@@ -16,8 +16,8 @@ from transformers import (
 
 from ..errors import InputError, data_rows
 from ..evaluation import Assessment, Collator, assess_tags, check_finite, outputs
+from .columns import Table, check_lists, check_same_names, class_names, numbered, pick_columns
 from .labels import LabelMap, match_labels
-from .table import Table, check_lists, check_same_names, class_names, numbered, pick_columns
 from .task import Data, Split, Task
 from .text import check_max_length, check_padding, check_roles
 

@@ -15,7 +15,7 @@ from ..matching import LayerGroup, LayerMapSpec
 from ..objectives import Objective, Step, TermReading, read_terms
 from ..objectives.output_head import HiddenLogits, OutputHead, headless, output_head
 from ..objectives.step import AttentionRecords
-from .adapters import check_adapters, has_adapters, without_adapters
+from .peft_students import check_adapters, has_adapters, without_adapters
 
 Batch = Mapping[str, Tensor]
 

@@ -10,7 +10,7 @@ from ..capture import AttentionRecord
 from ..errors import InputError
 from ..matching import resplit
 from ..ops import Relation
-from .layerwise import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
+from .layerwise_term import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 
 class RelationOf(StrEnum):

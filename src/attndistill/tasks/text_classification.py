@@ -26,9 +26,8 @@ from ..evaluation import (
     predict,
 )
 from ..objectives import LogitsTerm, Term
-from ..objectives.outputs import LabelSetTerm, ValueTerm
-from .labels import LabelMap, label_names, match_labels
-from .table import (
+from ..objectives.label_set_and_value_terms import LabelSetTerm, ValueTerm
+from .columns import (
     Table,
     check_classes,
     check_given,
@@ -39,6 +38,7 @@ from .table import (
     numbered,
     pick_columns,
 )
+from .labels import LabelMap, label_names, match_labels
 from .task import Data, Split, Task
 from .text import (
     STREAM,

@@ -23,8 +23,8 @@ from transformers import (
 
 from ..errors import InputError, data_rows, shown
 from ..evaluation import Assessment, Collator, assess_classes, predict
+from .columns import Table, check_classes, check_same_names, class_names, numbered, pick_columns
 from .labels import LabelMap, match_labels
-from .table import Table, check_classes, check_same_names, class_names, numbered, pick_columns
 from .task import Data, Split, Task
 from .text import check_roles
 

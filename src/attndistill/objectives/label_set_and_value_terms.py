@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from .rows import count_examples
+from .counting import count_examples
 from .step import Step, check_positive, check_same_shape
 
 

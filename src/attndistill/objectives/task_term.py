@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..matching import LayerMapSpec
+from .counting import IGNORED_LABEL, count_examples, count_items
 from .output_head import predicted_item
-from .rows import IGNORED_LABEL, count_examples, count_items
 from .step import Step, check_item, check_positive
 from .tokens import is_tokenwise, token_total
 

@@ -13,7 +13,7 @@ from ..capture import AttentionRecord
 from ..errors import InputError
 from ..matching import GroupMatch, LayerMapSpec, Queries, match_layers
 from ..ops import LossSum, Relation, attention_divergence, score_mse
-from .rows import count_examples, count_pairs, query_rows
+from .counting import count_examples, count_pairs, query_rows
 from .step import Step, check_positive
 
 

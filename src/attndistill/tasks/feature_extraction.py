@@ -15,8 +15,8 @@ from transformers import (
 
 from ..errors import InputError
 from ..evaluation import Assessment, Collator, assess_similarities, check_finite, outputs
+from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
-from .table import Table, check_texts, pick_columns
 from .task import Data, Split, Task
 from .text import (
     STREAM,

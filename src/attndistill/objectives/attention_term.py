@@ -7,7 +7,7 @@ from enum import StrEnum
 from ..capture import AttentionRecord
 from ..errors import InputError
 from ..matching import averaged_heads, resplit
-from .layerwise import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
+from .layerwise_term import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 
 class HeadMatching(StrEnum):

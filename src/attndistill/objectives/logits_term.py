@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..matching import LayerMapSpec
+from .counting import count_items
 from .output_head import Item, predicted_item
-from .rows import count_items
 from .step import Step, check_item, check_positive, check_same_shape
 from .tokens import is_tokenwise, token_total
 
