@@ -20,7 +20,7 @@ Path.open = open_elsewhere
 
 import torch
 from attndistill import DistillationArguments, DistillationTrainer, build_student
-from attndistill.evaluation import detect_environment
+from attndistill.measure import detect_environment
 from attndistill.ops import Relation, attention_divergence
 query, key = torch.randn(2, 1, 3, 5, 8).unbind()
 query.requires_grad_()

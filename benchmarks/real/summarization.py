@@ -9,7 +9,7 @@ import pandas as pd
 from sources import MADE, minilm_encoder_decoder, note_commit, wikipedia, write_splits
 
 from attndistill.cli import main
-from attndistill.evaluation import assess_summaries, quality_of
+from attndistill.metrics import assess_summaries, quality_of
 
 ROWS = {"train": 6_000, "validation": 200, "test": 1_000}
 

@@ -82,9 +82,9 @@ def run(
 
     read_yaml(recipe)
     from .console import quieten_libraries
-    from .evaluation import print_report
     from .recipes.run import run as run_recipe
     from .recipes.schema import load_recipe
+    from .report import print_report
 
     quieten_libraries()
     loaded = load_recipe(recipe, settings=settings or (), output_dir=output_dir)
@@ -127,9 +127,9 @@ def compare(
 
     read_yaml(recipe)
     from .console import quieten_libraries
-    from .evaluation import print_report
     from .recipes.compare import compare as compare_arms
     from .recipes.schema import load_recipe
+    from .report import print_report
 
     quieten_libraries()
     loaded = load_recipe(recipe, settings=settings or (), output_dir=output_dir)
@@ -184,7 +184,7 @@ def report(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR…", help="Folders of runs.")],
 ) -> None:
     """Print the tables of one run, or several runs side by side."""
-    from .evaluation import RunReport, print_report
+    from .report import RunReport, print_report
 
     print_report(*[RunReport.read(folder) for folder in run_dirs])
 

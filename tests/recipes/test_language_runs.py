@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from attndistill.cli import main
-from attndistill.evaluation import Assessment, mean_score
+from attndistill.metrics import Assessment, mean_score
 from attndistill.recipes.run import run as run_recipe
 from attndistill.recipes.schema import load_recipe
 

@@ -6,7 +6,7 @@ import torch
 from recipes.test_language_runs import COUNTING, recipe_of, summary_data, texts, write_lines
 from tasks.language import make_decoder, make_seq2seq, make_word_tokenizer
 
-from attndistill.evaluation import Assessment, mean_score
+from attndistill.metrics import Assessment, mean_score
 from attndistill.recipes.run import run
 from attndistill.recipes.schema import load_recipe
 

@@ -8,7 +8,7 @@ from tasks.language import MARKED_TEMPLATE, TEMPLATE, make_decoder, make_word_to
 
 from attndistill.capture.forward import run_model
 from attndistill.errors import InputError
-from attndistill.evaluation import quality_of
+from attndistill.metrics import quality_of
 from attndistill.tasks import CausalLM, ChatColumns, Data, PromptColumns, Split
 
 WORDS = [*"abcdefghij", "user", "assistant", ":"]

@@ -6,7 +6,8 @@ from datasets import Dataset
 from tasks.language import make_decoder, make_seq2seq, make_word_tokenizer
 
 from attndistill.errors import InputError
-from attndistill.evaluation import assess_summaries, generate, quality_of
+from attndistill.measure import generate
+from attndistill.metrics import assess_summaries, quality_of
 from attndistill.tasks import Summarization
 from attndistill.tasks.summarization import DecoderSummarization, EncoderDecoderSummarization
 

@@ -44,7 +44,7 @@ def device_name(device: str) -> str:
     """The device in words."""
     if device == "cuda":
         return f"cuda: {torch.cuda.get_device_name()}"
-    from ..evaluation.environment import cpu_name
+    from ..measure.environment import cpu_name
 
     return f"cpu: {cpu_name()}, {torch.get_num_threads()} threads"
 

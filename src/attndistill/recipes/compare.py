@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..console import say
 from ..errors import InputError
-from ..evaluation import ArmRun, RunReport, compare_arms, write_report
+from ..report import ArmRun, RunReport, compare_arms, write_report
 from .arguments import MOST_SEEDS
 from .checking import choose
 from .measure import Distilled

@@ -7,10 +7,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..console import say
-from ..evaluation import attempt
-from ..evaluation.flops import Flops, count_flops
-from ..evaluation.layers import count_parameters
-from ..evaluation.predict import model_inputs
+from ..measure import attempt
+from ..measure.flops import Flops, count_flops
+from ..measure.inference import model_inputs
+from ..measure.parameters import count_parameters
 from .output import check_output
 from .plan import plan_lines
 from .preparation import prepare

@@ -7,23 +7,18 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..evaluation import (
-    Assessment,
+from ..matching import GroupMatch
+from ..measure import (
     Cost,
-    DataSection,
-    ModelSection,
-    RunReport,
     SampleAttention,
-    SplitSection,
-    TrainingSection,
     attempt,
     attention_fidelity,
     detect_environment,
     measure_costs,
-    quality_of,
     sample_attention,
 )
-from ..matching import GroupMatch
+from ..metrics import Assessment, quality_of
+from ..report import DataSection, ModelSection, RunReport, SplitSection, TrainingSection
 from ..training import DistillationTrainer
 from .output import STUDENT
 from .plan import architecture

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..evaluation import OtherVersionError, RunReport
 from ..export import check_replaceable
+from ..report import OtherVersionError, RunReport
 from ..training import latest_complete_checkpoint, list_checkpoints
 from .checking import as_mapping
 from .schema import Recipe

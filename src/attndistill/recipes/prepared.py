@@ -15,8 +15,8 @@ from transformers.trainer_utils import has_length
 
 from ..capture import attention_layers, skipped_parts
 from ..errors import InputError
-from ..evaluation import Assessment
 from ..matching import GroupMatch, match_layers
+from ..metrics import Assessment
 from ..objectives import TermReading
 from ..tasks import Data, Task
 from ..training import DistillationTrainer

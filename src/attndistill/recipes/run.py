@@ -7,8 +7,8 @@ from transformers import PreTrainedModel
 
 from ..console import say
 from ..errors import ObjectiveError
-from ..evaluation import RunReport, write_report
 from ..export import save_student
+from ..report import RunReport, write_report
 from ..training import DistillationTrainer
 from .adapters import merged
 from .arguments import early_stopping

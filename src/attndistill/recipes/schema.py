@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..evaluation import Assessment, Collator
+from ..measure import Collator
+from ..metrics import Assessment
 from ..objectives import Objective, Term
 from ..tasks import Task, task_class
 from .arguments import MOST_SEEDS, read_teacher_training, read_training

@@ -17,7 +17,8 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows, shown
-from ..evaluation import Assessment, Collator, assess_language, check_finite, outputs
+from ..measure import Collator, check_finite, outputs
+from ..metrics import Assessment, assess_language
 from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
 from .sequences import IGNORED, Tokens, cut, of_completion, of_messages, of_text, pieces

@@ -14,7 +14,8 @@ from transformers import (
 )
 
 from ..errors import InputError
-from ..evaluation import Assessment, Collator, assess_similarities, check_finite, outputs
+from ..measure import Collator, check_finite, outputs
+from ..metrics import Assessment, assess_similarities
 from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
 from .task import Data, Split, Task

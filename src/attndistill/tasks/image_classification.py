@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows, shown
-from ..evaluation import Assessment, Collator, assess_classes, predict
+from ..measure import Collator, predict
+from ..metrics import Assessment, assess_classes
 from .columns import Table, check_classes, check_same_names, class_names, numbered, pick_columns
 from .labels import LabelMap, match_labels
 from .task import Data, Split, Task

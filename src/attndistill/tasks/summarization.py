@@ -14,7 +14,8 @@ from transformers import (
 )
 
 from ..errors import InputError
-from ..evaluation import Assessment, Collator, assess_summaries, generate
+from ..measure import Collator, generate
+from ..metrics import Assessment, assess_summaries
 from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
 from .sequences import IGNORED, Tokens, ended, opening

@@ -15,7 +15,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from ..evaluation import Assessment, Collator, values_of
+from ..measure import Collator
+from ..metrics import Assessment, values_of
 from ..objectives import LogitsTerm, Term
 from .columns import Table
 from .labels import LabelMap

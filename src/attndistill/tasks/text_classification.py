@@ -16,14 +16,13 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows
-from ..evaluation import (
+from ..measure import Collator, predict
+from ..metrics import (
     Assessment,
-    Collator,
     assess_classes,
     assess_label_sets,
     assess_unlabelled,
     assess_values,
-    predict,
 )
 from ..objectives import LogitsTerm, Term
 from ..objectives.label_set_and_value_terms import LabelSetTerm, ValueTerm

@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows
-from ..evaluation import Assessment, Collator, assess_tags, check_finite, outputs
+from ..measure import Collator, check_finite, outputs
+from ..metrics import Assessment, assess_tags
 from .columns import Table, check_lists, check_same_names, class_names, numbered, pick_columns
 from .labels import LabelMap, match_labels
 from .task import Data, Split, Task

@@ -1,0 +1,214 @@
+"""What a model costs to keep and to run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..errors import InputError
+from .attempts import attempt
+from .energy import ASSUMED_WATTS, POWERCAP, Energy, estimate_energy, measure_energy, open_meter
+from .flops import Flops, count_flops
+from .inference import Collator, batches, inference, input_size, model_inputs
+from .memory import peak_memory
+from .parameters import Parameters, count_parameters
+from .timing import Latency, fixed_threads, time_in_turn
+
+WEIGHT_FILES = "*.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a model costs, on rows of the data set's median length.
+
+    Attributes:
+        parameters: counts.
+        size_bytes: of the saved folder's weights; None where no folder was given.
+        latency: one per batch size, ascending.
+        flops: per example.
+        peak_memory_bytes: weights plus the largest live tensors of a forward of the largest batch.
+        energy: of 1,000 inferences at the largest batch size.
+        missing: by name, why a figure could not be measured; it is then None, a latency absent.
+    """
+
+    parameters: Parameters
+    size_bytes: int | None
+    latency: tuple[Latency, ...]
+    flops: Flops | None
+    peak_memory_bytes: int | None
+    energy: Energy | None
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def measure_costs(
+    models: Mapping[str, PreTrainedModel],
+    dataset: Any,
+    collator: Collator,
+    *,
+    batch_sizes: Sequence[int] = (1, 32),
+    folders: Mapping[str, Path] | None = None,
+    threads: int | None = None,
+    seconds: float = 3.0,
+    watts: float | None = None,
+    powercap: Path = POWERCAP,
+) -> dict[str, Cost]:
+    """Measure models on the same rows of typical length, in turn, with fixed threads.
+
+    A figure that cannot be measured is left out, with the reason in ``Cost.missing``.
+
+    Args:
+        models: by name, on one device.
+        dataset: encoded rows; those closest to the median length are used.
+        collator: makes a batch of a list of rows.
+        batch_sizes: examples per forward.
+        folders: by name, where a model is saved.
+        threads: CPU threads; None for torch's current number.
+        seconds: of latency measurement per batch size, all models together; and of energy
+            measurement per model.
+        watts: declared power for the energy estimate where no meter can be read; None for a
+            common processor's or GPU's.
+        powercap: where Linux shows the processor's energy counters.
+
+    Raises:
+        InputError: the data set is empty.
+    """
+    sizes = sorted(set(batch_sizes))
+    device = next(iter(models.values())).device
+    rows = typical_rows(dataset, sizes[-1])
+    prepared = {
+        (name, size): _batch(model, rows, collator, size)
+        for name, model in models.items()
+        for size in (1, *sizes)
+    }
+    common: dict[str, str] = {}
+    with inference(*models.values()), fixed_threads(threads) as used_threads:
+        runs = {
+            size: {name: _forward(model, prepared[name, size]) for name, model in models.items()}
+            for size in sizes
+        }
+        timed = {}
+        for size in sizes:
+            time_runs = partial(time_in_turn, runs[size], seconds=seconds)
+            timed[size] = attempt(f"latency at batch {size}", time_runs, common)
+        measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds, powercap)
+        energy = attempt("energy", measure, common)
+    times = timed[sizes[-1]]
+    if energy is None and times is not None:
+        if reason := common.pop("energy", None):
+            common["energy by the meter"] = reason
+        energy = _estimated_energy(times, device, sizes[-1], watts)
+    elif energy is None:
+        common.setdefault("energy", "no meter, and no latency to estimate it from")
+    costs = {}
+    for name, model in models.items():
+        missing = dict(common)
+        on_disk = None
+        if folders and name in folders:
+            on_disk = attempt("size on disk", partial(weight_bytes, folders[name]), missing)
+        costs[name] = Cost(
+            parameters=count_parameters(model),
+            size_bytes=on_disk,
+            latency=tuple(
+                _latency(times[name], prepared[name, size], used_threads)
+                for size, times in timed.items()
+                if times
+            ),
+            flops=attempt("FLOPs", partial(count_flops, model, prepared[name, 1]), missing),
+            peak_memory_bytes=attempt(
+                "peak memory", partial(peak_memory, model, prepared[name, sizes[-1]]), missing
+            ),
+            energy=energy[name] if energy is not None else None,
+            missing=missing,
+        )
+    return costs
+
+
+def _measured_energy(
+    runs: Mapping[str, Callable[[], None]],
+    device: torch.device,
+    batch_size: int,
+    seconds: float,
+    powercap: Path,
+) -> dict[str, Energy] | None:
+    meter = open_meter(device, powercap)
+    if meter is None:
+        return None
+    return measure_energy(runs, meter, batch_size=batch_size, seconds=seconds)
+
+
+def _estimated_energy(
+    times: Mapping[str, np.ndarray], device: torch.device, batch_size: int, watts: float | None
+) -> dict[str, Energy]:
+    return {
+        name: estimate_energy(
+            float(np.median(seconds)),
+            batch_size=batch_size,
+            watts=watts or ASSUMED_WATTS.get(device.type, ASSUMED_WATTS["cpu"]),
+            declared=watts is not None,
+        )
+        for name, seconds in times.items()
+    }
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the weight files in a saved model's folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    sizes = [path.stat().st_size for path in Path(folder).glob(WEIGHT_FILES)]
+    if not sizes:
+        raise InputError(
+            f"{folder} holds no weights ({WEIGHT_FILES}): give the folder of a model saved with "
+            "save_pretrained"
+        )
+    return sum(sizes)
+
+
+def typical_rows(dataset: Any, count: int) -> Any:
+    """The ``count`` rows whose length is closest to the median, repeated where there are fewer.
+
+    The first row is the closest. Ties keep the order of the data set; images are all alike.
+
+    Raises:
+        InputError: the data set is empty.
+    """
+    if len(dataset) == 0:
+        raise InputError("costs are measured on rows of the data set, but it is empty")
+    texts = dataset["input_ids"] if "input_ids" in dataset.column_names else [()] * len(dataset)
+    lengths = np.array([len(tokens) for tokens in texts])
+    closest = np.argsort(np.abs(lengths - np.median(lengths)), kind="stable")
+    return dataset.select(np.resize(closest[:count], count))
+
+
+def _batch(model: PreTrainedModel, rows: Any, collator: Collator, size: int) -> dict[str, Tensor]:
+    chosen = rows.select(range(size))
+    batch = next(batches(chosen, collator, device=model.device, batch_size=size))
+    return model_inputs(model, batch)
+
+
+def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], None]:
+    def run() -> None:
+        model(**batch)
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)
+
+    return run
+
+
+def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Latency:
+    median, p95 = np.percentile(1000 * seconds, [50, 95])
+    return Latency(
+        batch_size=len(next(iter(batch.values()))),
+        input_size=input_size(batch),
+        median_ms=float(median),
+        p95_ms=float(p95),
+        runs=len(seconds),
+        threads=threads,
+    )

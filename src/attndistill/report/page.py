@@ -1,0 +1,66 @@
+"""The report as one self-contained HTML page."""
+
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import select_autoescape as autoescape
+
+from ..errors import readable
+from .claims import arm_claim, comparison_caveats, student_claims
+from .figures import arms_plot, fidelity_plot, quality_cost_plot, training_plot
+from .formatting import duration, percent, short_path
+from .headlines import cost_conditions, headlines
+from .heatmaps import heatmaps
+from .schema import RunReport
+from .tables import (
+    ARM_COLUMNS,
+    FIDELITY_COLUMNS,
+    arm_rows,
+    cost_rows,
+    fidelity_rows,
+    layer_maps,
+    quality_rows,
+)
+
+TEMPLATE = "report.html"
+
+
+def render_html(report: RunReport) -> str:
+    """The page: no script and no request to anywhere; what the data says is text, never markup."""
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=autoescape(["html"]),
+        finalize=lambda value: readable(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "percent": percent, "short_path": short_path}
+    return environment.get_template(TEMPLATE).render(_context(report))
+
+
+def _context(report: RunReport) -> dict[str, Any]:
+    quality = report.student.quality
+    return {
+        "report": report,
+        "headlines": headlines(report),
+        "claims": student_claims(report),
+        "arm_columns": ARM_COLUMNS,
+        "arm_rows": arm_rows(report),
+        "metric_name": quality.deciding,
+        "arm_claims": [arm_claim(found, quality) for found in report.comparison.differences],
+        "layer_maps": layer_maps(report),
+        "caveats": comparison_caveats(report.comparison),
+        "quality_rows": quality_rows(report),
+        "cost_rows": cost_rows(report),
+        "fidelity_columns": FIDELITY_COLUMNS,
+        "fidelity_rows": fidelity_rows(report),
+        "cost_conditions": cost_conditions(report),
+        "arms_plot": arms_plot(report),
+        "quality_cost_plot": quality_cost_plot(report),
+        "fidelity_plot": fidelity_plot(report),
+        "training_plot": training_plot(report),
+        "heatmaps": heatmaps(report.sample) if report.sample else [],
+        "recipe": yaml.safe_dump(report.recipe, sort_keys=False, allow_unicode=True),
+    }
