@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from attndistill.objectives import AttentionTerm, LogitsTerm, RelationTerm, TaskTerm
-from attndistill.recipes.arguments import ELSEWHERE, SPELT_OUT
-from attndistill.recipes.checking import settings_of
-from attndistill.recipes.schema import DataConfig, TeacherConfig
-from attndistill.recipes.student import FreshStudent, KeptLayers, Lora, StudentModel
+from attndistill.recipes.config.reading import settings_of
+from attndistill.recipes.config.recipe import DataConfig, TeacherConfig
+from attndistill.recipes.config.student import FreshStudent, KeptLayers, Lora, StudentModel
+from attndistill.recipes.config.training import ELSEWHERE, SPELT_OUT
 from attndistill.tasks import TASKS, task_class
 from attndistill.training import DistillationArguments
 

@@ -25,6 +25,7 @@ ROOMS = [
     "ops",
     "console",
     "errors",
+    "lazy",
 ]
 
 

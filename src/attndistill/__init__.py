@@ -4,8 +4,9 @@ The names below load on first use, so that ``import attndistill`` and ``attndist
 light (importing Transformers' Trainer takes seconds).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_names
 
 if TYPE_CHECKING:
     from .objectives import AttentionTerm, LogitsTerm, Objective, RelationTerm, TaskTerm
@@ -13,18 +14,6 @@ if TYPE_CHECKING:
     from .training import DistillationArguments, DistillationTrainer, Distiller
 
 __version__ = "0.1.0"
-
-_HOME = {
-    "AttentionTerm": "objectives",
-    "DistillationArguments": "training",
-    "DistillationTrainer": "training",
-    "Distiller": "training",
-    "LogitsTerm": "objectives",
-    "Objective": "objectives",
-    "RelationTerm": "objectives",
-    "TaskTerm": "objectives",
-    "build_student": "students",
-}
 __all__ = [
     "AttentionTerm",
     "DistillationArguments",
@@ -37,11 +26,20 @@ __all__ = [
     "build_student",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'attndistill' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "AttentionTerm": "objectives",
+        "DistillationArguments": "training",
+        "DistillationTrainer": "training",
+        "Distiller": "training",
+        "LogitsTerm": "objectives",
+        "Objective": "objectives",
+        "RelationTerm": "objectives",
+        "TaskTerm": "objectives",
+        "build_student": "students",
+    },
+)
 
 
 def __dir__() -> list[str]:

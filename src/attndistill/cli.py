@@ -5,12 +5,15 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from .errors import InputError, ObjectiveError, readable
+
+if TYPE_CHECKING:
+    from .recipes.config.recipe import Recipe
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -78,32 +81,21 @@ def run(
     ] = False,
 ) -> None:
     """Distil a student: train, save, evaluate, report."""
-    from .recipes.yaml_file import read_yaml
-
-    read_yaml(recipe)
-    from .console import quieten_libraries
-    from .recipes.run import run as run_recipe
-    from .recipes.schema import load_recipe
+    loaded = _loaded(recipe, settings, output_dir)
+    from . import recipes
     from .report import print_report
 
-    quieten_libraries()
-    loaded = load_recipe(recipe, settings=settings or (), output_dir=output_dir)
-    print_report(run_recipe(loaded, resume=resume))
+    print_report(recipes.run(loaded, resume=resume))
 
 
 @app.command()
 @_resumable("nothing was written")
 def doctor(recipe: RecipeFile, settings: Settings = None, output_dir: OutputDir = None) -> None:
     """Check a recipe, its data and its models without training."""
-    from .recipes.yaml_file import read_yaml
+    loaded = _loaded(recipe, settings, output_dir)
+    from . import recipes
 
-    read_yaml(recipe)
-    from .console import quieten_libraries
-    from .recipes.doctor import doctor as check
-    from .recipes.schema import load_recipe
-
-    quieten_libraries()
-    check(load_recipe(recipe, settings=settings or (), output_dir=output_dir))
+    recipes.doctor(loaded)
 
 
 @app.command()
@@ -123,21 +115,27 @@ def compare(
     output_dir: OutputDir = None,
 ) -> None:
     """Train with the objective's terms added one after another, over several seeds."""
-    from .recipes.yaml_file import read_yaml
+    loaded = _loaded(recipe, settings, output_dir)
+    from . import recipes
+    from .report import print_report
+
+    print_report(recipes.compare(loaded, seeds=seeds, chosen=arm or ()))
+
+
+def _loaded(recipe: Path, settings: list[str] | None, output_dir: str | None) -> "Recipe":
+    """The recipe; a file that cannot be read is told before anything heavy is imported."""
+    from .recipes.config.yaml_file import read_yaml
 
     read_yaml(recipe)
     from .console import quieten_libraries
-    from .recipes.compare import compare as compare_arms
-    from .recipes.schema import load_recipe
-    from .report import print_report
+    from .recipes import load_recipe
 
     quieten_libraries()
-    loaded = load_recipe(recipe, settings=settings or (), output_dir=output_dir)
-    print_report(compare_arms(loaded, seeds=seeds, chosen=arm or ()))
+    return load_recipe(recipe, settings=settings or (), output_dir=output_dir)
 
 
-@app.command()
-def recipes(
+@app.command("recipes")
+def list_recipes(
     name: Annotated[str | None, typer.Argument(help="Print this recipe.")] = None,
 ) -> None:
     """List the recipes that come with the package, or print one."""

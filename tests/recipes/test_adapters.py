@@ -10,7 +10,7 @@ from tasks.language import make_decoder, make_word_tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from attndistill.cli import main
-from attndistill.recipes.schema import load_recipe
+from attndistill.recipes.config.recipe import load_recipe
 
 
 def changed(before, after):

@@ -7,10 +7,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from recipes.workplace import sentences, write_csv
 
 from attndistill.errors import InputError
-from attndistill.recipes.data import encode, load_examples
-from attndistill.recipes.models import load_processor
-from attndistill.recipes.schema import DataConfig
-from attndistill.recipes.tables import read_splits
+from attndistill.recipes.config.recipe import DataConfig
+from attndistill.recipes.data.sources import read_splits
+from attndistill.recipes.data.splits import encode, load_examples
+from attndistill.recipes.models.loading import load_processor
 from attndistill.tasks import TextClassification, TextColumns
 from attndistill.tasks.labels import check_student_labels, labels_of_data, labels_of_teacher
 

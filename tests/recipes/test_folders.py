@@ -7,7 +7,7 @@ import pytest
 from recipes.workplace import Killed, kill_at, only_error
 
 from attndistill.cli import main
-from attndistill.recipes import run as main_path
+from attndistill.recipes import running as main_path
 
 DIVERGING = {"learning_rate": 1e20, "max_grad_norm": 0}
 EVERY_STEP = {"eval_strategy": "steps", "eval_steps": 1, "save_total_limit": 9}

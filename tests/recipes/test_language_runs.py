@@ -18,8 +18,8 @@ from transformers import (
 
 from attndistill.cli import main
 from attndistill.metrics import Assessment, mean_score
-from attndistill.recipes.run import run as run_recipe
-from attndistill.recipes.schema import load_recipe
+from attndistill.recipes.config.recipe import load_recipe
+from attndistill.recipes.running import run as run_recipe
 
 COUNTING = {"a": "b", "b": "c", "c": "d", "d": "a"}
 

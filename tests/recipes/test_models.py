@@ -15,10 +15,11 @@ from transformers import (
 )
 
 from attndistill.errors import InputError
-from attndistill.recipes.models import load_config, load_model, load_processor
-from attndistill.recipes.preparation import new_student, prepare
-from attndistill.recipes.schema import load_recipe
-from attndistill.recipes.tokenizers import check_same_tokenizer
+from attndistill.recipes.build import new_student
+from attndistill.recipes.config.recipe import load_recipe
+from attndistill.recipes.models.loading import load_config, load_model, load_processor
+from attndistill.recipes.models.tokenizers import check_same_tokenizer
+from attndistill.recipes.setup import prepare
 from attndistill.tasks import LabelMap, TextClassification
 
 LABELS = LabelMap(names=("negative", "positive"), numbers={"negative": 0, "positive": 1})

@@ -7,8 +7,8 @@ from recipes.test_language_runs import COUNTING, recipe_of, summary_data, texts,
 from tasks.language import make_decoder, make_seq2seq, make_word_tokenizer
 
 from attndistill.metrics import Assessment, mean_score
-from attndistill.recipes.run import run
-from attndistill.recipes.schema import load_recipe
+from attndistill.recipes.config.recipe import load_recipe
+from attndistill.recipes.running import run
 
 
 def padded(rows):

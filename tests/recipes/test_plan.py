@@ -3,7 +3,7 @@ from tiny import make_bert, make_seq2seq
 from transformers import BertConfig, EncoderDecoderConfig, EncoderDecoderModel
 
 from attndistill.cli import main
-from attndistill.recipes.plan import architecture
+from attndistill.recipes.summary import architecture
 
 
 def bert_to_bert(decoder_width):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from attndistill.recipes.schema import load_recipe
+from attndistill.recipes.config.recipe import load_recipe
 from attndistill.tasks import TASKS
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,8 +5,8 @@ import yaml
 
 from attndistill.errors import InputError
 from attndistill.objectives import AttentionTerm, LogitsTerm, TaskTerm
-from attndistill.recipes.schema import load_recipe
-from attndistill.recipes.student import FreshStudent
+from attndistill.recipes.config.recipe import load_recipe
+from attndistill.recipes.config.student import FreshStudent
 
 
 def load(workplace, recipe, *settings, **options):

@@ -3,12 +3,7 @@
 Each task's ``assess_…`` makes an `Assessment` of what a model answered; `quality_of` sums it up.
 """
 
-from .classification import (
-    assess_classes,
-    assess_label_sets,
-    assess_unlabelled,
-    assess_values,
-)
+from .classification import assess_classes, assess_label_sets, assess_unlabelled, assess_values
 from .embeddings import assess_similarities
 from .intervals import Interval
 from .language import assess_language

@@ -6,9 +6,9 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset, load_dataset
 
-from ..errors import InputError
-from .files import read_rows
-from .schema import DataConfig
+from ...errors import InputError
+from ..config.recipe import DataConfig
+from .file_rows import read_rows
 
 # Fixed: the same rows are set aside in every run, and follow in the same order.
 SHUFFLE_SEED, SHUFFLE_BUFFER = 0, 1000

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..errors import InputError
+from ...errors import InputError
 
 PROBE = "Probe: the same TEXT, naïvely cut into tokens (12,345)?"
 # What SentencePiece puts for a space: T5's has it without any file.

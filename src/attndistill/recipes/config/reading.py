@@ -7,8 +7,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ..errors import InputError, did_you_mean, shown
-from ..tasks import PYTHON_ONLY
+from ...errors import InputError, did_you_mean, shown
+from ...tasks import PYTHON_ONLY
 
 T = TypeVar("T")
 TRUTH_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

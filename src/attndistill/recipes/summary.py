@@ -9,8 +9,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..capture import attention_layers
 from ..matching import GroupMatch
-from .schema import Recipe
-from .student import FreshStudent, KeptLayers, StudentModel
+from .config.recipe import Recipe
+from .config.student import FreshStudent, KeptLayers, StudentModel
 
 ALWAYS_TOLD = ("weight", "kind", "temperature")
 # By the lines on which layer teaches which.

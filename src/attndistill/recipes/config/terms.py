@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import InputError, shown
-from ..matching import LayerMapSpec
-from ..matching.layers import LayerStrategy
-from ..objectives import AttentionTerm, LayerwiseTerm, Objective, RelationTerm, TaskTerm, Term
-from ..tasks import Task
-from .checking import as_mapping, join, read_settings, refuse_unknown
+from ...errors import InputError, shown
+from ...matching import LayerMapSpec
+from ...matching.layers import LayerStrategy
+from ...objectives import AttentionTerm, LayerwiseTerm, Objective, RelationTerm, TaskTerm, Term
+from ...tasks import Task
+from .reading import as_mapping, join, read_settings, refuse_unknown
 
 # In the order in which they are added to each other to compare them.
 TERMS = (

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import InputError
+from ...errors import InputError
 
 DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
 HUB_NAME = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")

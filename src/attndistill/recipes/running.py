@@ -10,10 +10,10 @@ from ..errors import ObjectiveError
 from ..export import save_student
 from ..report import RunReport, write_report
 from ..training import DistillationTrainer
-from .adapters import merged
-from .arguments import early_stopping
-from .measure import Distilled, measure
-from .output import (
+from .build import make_trainer, matches, new_student
+from .config.recipe import Recipe
+from .config.training import early_stopping
+from .folder import (
     CHECKPOINTS,
     STUDENT,
     claim_output,
@@ -22,10 +22,11 @@ from .output import (
     passed_over,
     record_recipe,
 )
-from .plan import plan_lines
-from .preparation import prepare
-from .prepared import Prepared, make_trainer, matches, new_student
-from .schema import Recipe
+from .measuring import Distilled, measure
+from .models.adapters import merged
+from .prepared import Prepared
+from .setup import prepare
+from .summary import plan_lines
 
 
 def run(recipe: Recipe, *, resume: bool = False) -> RunReport:

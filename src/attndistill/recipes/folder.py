@@ -12,9 +12,9 @@ from ..errors import InputError
 from ..export import check_replaceable
 from ..report import OtherVersionError, RunReport
 from ..training import latest_complete_checkpoint, list_checkpoints
-from .checking import as_mapping
-from .schema import Recipe
-from .yaml_file import dump_yaml, read_yaml
+from .config.reading import as_mapping
+from .config.recipe import Recipe
+from .config.yaml_file import dump_yaml, read_yaml
 
 RECIPE_FILE = "recipe.yaml"
 REPORT_FILE = "report.json"

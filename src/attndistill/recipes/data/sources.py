@@ -11,9 +11,9 @@ from datasets import (
     load_from_disk,
 )
 
-from ..errors import InputError
-from .files import read_csv, read_json, read_lines
-from .schema import DataConfig
+from ...errors import InputError
+from ..config.recipe import DataConfig
+from .file_rows import read_csv, read_json, read_lines
 
 SPLITS = ("train", "validation", "test")
 SAVED_TO_DISK = ("state.json", "dataset_dict.json")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, shown
+from ...errors import InputError, shown
 
 
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:

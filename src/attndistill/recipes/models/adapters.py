@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..errors import InputError
-from .student import FreshStudent, StudentConfig
+from ...errors import InputError
+from ..config.student import FreshStudent, StudentConfig
 
 if TYPE_CHECKING:
     from peft import LoraConfig

@@ -11,11 +11,11 @@ from ..measure import attempt
 from ..measure.flops import Flops, count_flops
 from ..measure.inference import model_inputs
 from ..measure.parameters import count_parameters
-from .output import check_output
-from .plan import plan_lines
-from .preparation import prepare
-from .prepared import dry_step, matches, new_student
-from .schema import Recipe
+from .build import dry_step, matches, new_student
+from .config.recipe import Recipe
+from .folder import check_output
+from .setup import prepare
+from .summary import plan_lines
 
 
 def doctor(recipe: Recipe) -> None:

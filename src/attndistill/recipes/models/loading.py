@@ -11,11 +11,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ..errors import InputError
-from ..students import build_student
-from ..tasks import LabelMap, Task, check_student_labels, label_names
-from .schema import Recipe
-from .student import FreshStudent, KeptLayers, StudentModel
+from ...errors import InputError
+from ...students import build_student
+from ...tasks import LabelMap, Task, check_student_labels, label_names
+from ..config.recipe import Recipe
+from ..config.student import FreshStudent, KeptLayers, StudentModel
 from .tokenizers import check_knows_words, check_same_tokenizer
 
 T = TypeVar("T")

@@ -10,13 +10,14 @@ from transformers import PreTrainedModel, set_seed
 from ..capture import attention_layers
 from ..errors import InputError, ObjectiveError
 from ..tasks import Task
-from .data import encode, load_examples
-from .models import load_config, load_model, load_processor
-from .output import teacher_cache
-from .prepared import Prepared, dry_step, matches, new_student
-from .schema import Recipe
-from .teachers import fine_tuned
-from .tokenizers import check_vocabulary
+from .build import dry_step, matches, new_student
+from .config.recipe import Recipe
+from .data.splits import encode, load_examples
+from .folder import teacher_cache
+from .models.loading import load_config, load_model, load_processor
+from .models.teachers import fine_tuned
+from .models.tokenizers import check_vocabulary
+from .prepared import Prepared
 
 
 def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError
+from ...errors import InputError
 
 MOST_VALUES = 100_000
 

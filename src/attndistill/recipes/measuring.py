@@ -20,10 +20,11 @@ from ..measure import (
 from ..metrics import Assessment, quality_of
 from ..report import DataSection, ModelSection, RunReport, SplitSection, TrainingSection
 from ..training import DistillationTrainer
-from .output import STUDENT
-from .plan import architecture
-from .prepared import Prepared, measured
-from .schema import Recipe
+from .build import measured
+from .config.recipe import Recipe
+from .folder import STUDENT
+from .prepared import Prepared
+from .summary import architecture
 
 SAMPLE_TOKENS = 14
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from ..console import say
 from ..errors import InputError
 from ..report import ArmRun, RunReport, compare_arms, write_report
-from .arguments import MOST_SEEDS
-from .checking import choose
-from .measure import Distilled
-from .output import (
+from .build import new_student
+from .config.reading import choose
+from .config.recipe import Recipe
+from .config.training import MOST_SEEDS
+from .folder import (
     ARMS,
     CHECKPOINTS,
     STUDENT,
@@ -20,10 +21,10 @@ from .output import (
     is_finished,
     record_recipe,
 )
-from .preparation import prepare
-from .prepared import Prepared, new_student
-from .run import distil
-from .schema import Recipe
+from .measuring import Distilled
+from .prepared import Prepared
+from .running import distil
+from .setup import prepare
 
 
 def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunReport:

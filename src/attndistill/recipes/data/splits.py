@@ -9,11 +9,11 @@ from datasets import IterableDataset
 from sklearn.model_selection import train_test_split
 from transformers import PreTrainedModel
 
-from ..errors import InputError
-from ..tasks import Data, LabelMap, Table, Task
-from .schema import DataConfig
+from ...errors import InputError
+from ...tasks import Data, LabelMap, Table, Task
+from ..config.recipe import DataConfig
+from .sources import SPLITS, read_split, read_splits
 from .streams import read_stream, set_aside, shuffled
-from .tables import SPLITS, read_split, read_splits
 
 # Fixed: runs with other seeds must be judged on the same rows.
 SPLIT_SEED = 0

@@ -6,16 +6,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..measure import Collator
-from ..metrics import Assessment
-from ..objectives import Objective, Term
-from ..tasks import Task, task_class
-from .arguments import MOST_SEEDS, read_teacher_training, read_training
-from .checking import as_mapping, read_settings, refuse_unknown, settings_of
-from .objective import default_objective, read_objective
+from ...errors import InputError
+from ...measure import Collator
+from ...metrics import Assessment
+from ...objectives import Objective, Term
+from ...tasks import Task, task_class
 from .paths import locate_data, locate_model
+from .reading import as_mapping, read_settings, refuse_unknown, settings_of
 from .student import StudentConfig, StudentModel, read_student
+from .terms import default_objective, read_objective
+from .training import MOST_SEEDS, read_teacher_training, read_training
 from .yaml_file import apply_settings, dump_yaml, read_yaml
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, Trainer
 
-from ..console import say
-from ..export import save_student
-from ..tasks import Data, Task
-from .arguments import early_stopping, training_arguments
+from ...console import say
+from ...export import save_student
+from ...tasks import Data, Task
+from ..config.training import early_stopping, training_arguments
 
 
 def fine_tuned(

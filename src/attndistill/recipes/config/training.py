@@ -7,10 +7,10 @@ from typing import Any, get_type_hints
 import torch
 from transformers import TrainerCallback
 
-from ..errors import InputError
-from ..tasks import Task
-from ..training import DistillationArguments, EarlyStopping
-from .checking import as_mapping, choose, convert, join, refuse_unknown
+from ...errors import InputError
+from ...tasks import Task
+from ...training import DistillationArguments, EarlyStopping
+from .reading import as_mapping, choose, convert, join, refuse_unknown
 
 ELSEWHERE = {
     "output_dir": "set output_dir at the top of the recipe, or --output-dir",

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError
-from .checking import as_mapping, read_settings, refuse_unknown
+from ...errors import InputError
+from .reading import as_mapping, read_settings, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What a recipe says: YAML in, a checked and frozen `Recipe` out."""

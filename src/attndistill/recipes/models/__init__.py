@@ -1,0 +1,1 @@
+"""The models of a run: loaded, checked, fine-tuned, adapted."""
