@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attndistill.bench.cases import Case
-from attndistill.bench.contenders import CONTENDERS, make_inputs, prepare, why_not
+from attndistill.bench.contenders import CONTENDERS, contender_run, make_inputs, why_not
 from attndistill.bench.dense import scores
 from attndistill.bench.textbrewer import KINDS as TEXTBREWER_KINDS
 from attndistill.bench.textbrewer import is_installed
@@ -22,8 +22,8 @@ def small(kind="kl", **changes):
 
 
 def assert_same(case, name, tolerance=1e-5):
-    loss, *gradients = prepare(case, name)()
-    expected, *expected_gradients = prepare(case, "dense")()
+    loss, *gradients = contender_run(case, name)()
+    expected, *expected_gradients = contender_run(case, "dense")()
     torch.testing.assert_close(loss, expected.to(loss.dtype), rtol=tolerance, atol=0)
     for gradient, wanted in zip(gradients, expected_gradients, strict=True):
         assert wanted.norm() > 0
@@ -53,8 +53,8 @@ def test_textbrewer_computes_the_same_but_for_the_teachers_entropy(kind):
     case = small(kind)
     if kind != "kl":
         return assert_same(case, "textbrewer")
-    loss, *gradients = prepare(case, "textbrewer")()
-    kl, *expected = prepare(case, "dense")()
+    loss, *gradients = contender_run(case, "textbrewer")()
+    kl, *expected = contender_run(case, "dense")()
     inputs = make_inputs(case)
     teacher = scores(inputs.teacher_query, inputs.teacher_key, case.head_dim**-0.5, None)
     entropy = torch.distributions.Categorical(logits=teacher).entropy().mean()
@@ -65,12 +65,12 @@ def test_textbrewer_computes_the_same_but_for_the_teachers_entropy(kind):
 @pytest.mark.skipif(not is_installed(), reason="pip install --no-deps textbrewer==0.2.1.post1")
 def test_textbrewer_is_not_asked_for_causal_maps():
     with pytest.raises(ValueError, match="causal"):
-        prepare(small(causal=True), "textbrewer")
+        contender_run(small(causal=True), "textbrewer")
 
 
 def test_the_yardstick_carries_out_the_four_products():
     case = small()
-    query_gradient, key_gradient = prepare(case, "matrix-products")()
+    query_gradient, key_gradient = contender_run(case, "matrix-products")()
     query, key, teacher_query, teacher_key = (tensor.detach() for tensor in make_inputs(case))
     last_scores = teacher_query @ teacher_key.mT
     torch.testing.assert_close(query_gradient, last_scores @ key)
@@ -83,7 +83,7 @@ def test_the_yardstick_carries_out_the_four_products():
 def test_gpu_contenders(causal):
     case = small(causal=causal, length=128, head_dim=64, dtype="bfloat16", device="cuda")
     assert_same(case, "triton", tolerance=0.03)
-    assert all(tensor.isfinite().all() for tensor in prepare(case, "sdpa-flash")())
+    assert all(tensor.isfinite().all() for tensor in contender_run(case, "sdpa-flash")())
 
 
 def test_the_uncompiled_contender_never_reaches_the_compiler(monkeypatch):
@@ -93,10 +93,10 @@ def test_the_uncompiled_contender_never_reaches_the_compiler(monkeypatch):
     monkeypatch.delenv("ATTNDISTILL_COMPILE", raising=False)
     monkeypatch.setattr(compiled, "COMPILED_SCORES", 0)
     monkeypatch.setattr(compiled, "_compare_compiled", with_compiler)
-    prepare(small(), "blockwise-uncompiled")()
+    contender_run(small(), "blockwise-uncompiled")()
     assert "ATTNDISTILL_COMPILE" not in os.environ
     with pytest.raises(RuntimeError, match="compiled"):
-        prepare(small(), "blockwise")()
+        contender_run(small(), "blockwise")()
 
 
 def test_what_does_not_fit_is_left_out_with_its_size():

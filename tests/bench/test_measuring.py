@@ -5,7 +5,7 @@ import pytest
 
 from attndistill.bench import timing
 from attndistill.bench.cases import Case
-from attndistill.bench.contenders import map_bytes, prepare
+from attndistill.bench.contenders import contender_run, map_bytes
 from attndistill.bench.resident_memory import MIB, peak_meter
 
 
@@ -40,8 +40,8 @@ def test_rounds_go_on_for_the_time_given_up_to_a_limit(monkeypatch):
 def test_peak_memory_of_maps_and_without(meter):
     case = Case(kind="kl", batch=1, heads=8, length=512, head_dim=64)
     one_map = map_bytes(case) / MIB
-    dense = meter.peaks(partial(prepare, case, "dense"))
-    ours = meter.peaks(partial(prepare, case, "blockwise-uncompiled"))
+    dense = meter.peaks(partial(contender_run, case, "dense"))
+    ours = meter.peaks(partial(contender_run, case, "blockwise-uncompiled"))
     # Scores of both sides, log-probabilities of both and a gradient at least.
     assert 5 * one_map <= min(dense) <= max(dense) <= 9 * one_map
     assert 1 < max(ours) < 0.5 * min(dense)
@@ -50,4 +50,4 @@ def test_peak_memory_of_maps_and_without(meter):
 def test_a_failing_setup_says_what_failed(meter):
     case = Case(kind="nonsense", batch=1, heads=1, length=4, head_dim=4)
     with pytest.raises(ValueError, match="nonsense"):
-        meter.peaks(partial(prepare, case, "dense"))
+        meter.peaks(partial(contender_run, case, "dense"))

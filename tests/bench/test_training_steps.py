@@ -10,7 +10,7 @@ from attndistill.bench.training_steps import (
     entries,
     make_model,
     make_objective,
-    prepare,
+    step_run,
     textbook_loss,
     trainer_loss,
 )
@@ -55,7 +55,7 @@ def test_attention_adds_to_the_loss_and_its_gradient():
 
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_steps_train(name):
-    run = prepare(CASE, name)
+    run = step_run(CASE, name)
     losses = [float(run()[0]) for _ in range(3)]
     assert losses[-1] < losses[0]
 

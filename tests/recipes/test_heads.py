@@ -143,8 +143,8 @@ def test_a_relation_term_is_the_formula_of_the_paper(workplace, llama, family):
     )
     kl = torch.where(visible, log_p.exp() * (log_p - log_q), 0.0).sum(-1)
     expected = kl.mean(1)[rows].mean()
-    # docs/engine.md, section 2: an error of some 10 eps (1e-6) in scores of about 1, against gaps of
-    # log-probabilities of √(2 KL), moves the value by 2δ / gap.
+    # docs/engine.md, section 2: with errors of some 10 eps (1e-6) in scores of about 1, and gaps of
+    # about √(2 KL) between log-probabilities, the value is off by 2δ / gap.
     rounding = 2 * 1e-6 / (2 * float(expected)) ** 0.5
     assert reading.value == pytest.approx(float(expected), rel=rounding)
 

@@ -194,7 +194,7 @@ CONTENDERS = {
 }
 
 
-def prepare(case: Case, name: str) -> Run:
+def contender_run(case: Case, name: str) -> Run:
     """The run of one contender on seeded inputs."""
     return CONTENDERS[name].prepare(case, make_inputs(case))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from .cases import Case, Entry
-from .contenders import CONTENDERS, HALF_LENGTH, prepare, why_not
+from .contenders import CONTENDERS, HALF_LENGTH, contender_run, why_not
 
 # Contenders by what they show. TextBrewer knows no causal mask.
 TEXTBOOK = ("dense", "dense-compiled", "textbrewer")
@@ -43,7 +43,7 @@ def entries(
                 continue
             reason = why_not(case, name)
             if reason is None:
-                setups[name] = partial(prepare, case, name)
+                setups[name] = partial(contender_run, case, name)
             elif reason not in said:
                 said.add(reason)
                 say(reason)

@@ -41,13 +41,13 @@ def entries(
             device=device,
         )
         setups: dict[str, Setup] = {
-            name: partial(prepare, case, name) for name in CONTENDERS if not only or name in only
+            name: partial(step_run, case, name) for name in CONTENDERS if not only or name in only
         }
         found.append(Entry(case=case, setups=setups, products={}))
     return found
 
 
-def prepare(case: Case, name: str) -> Run:
+def step_run(case: Case, name: str) -> Run:
     """The training step of one contender on seeded models and one seeded batch."""
     return CONTENDERS[name](case)
 

@@ -5,7 +5,7 @@ from .costs import Cost, measure_costs
 from .environment import Environment, detect_environment
 from .fidelity import LayerFidelity, attention_fidelity
 from .generation import generate
-from .inference import Collator, check_finite, outputs, predict
+from .inference import Collator, check_finite_rows, outputs, predict
 from .sample import SampleAttention, sample_attention
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "SampleAttention",
     "attempt",
     "attention_fidelity",
-    "check_finite",
+    "check_finite_rows",
     "detect_environment",
     "generate",
     "measure_costs",

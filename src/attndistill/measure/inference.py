@@ -46,7 +46,7 @@ def predict(
         )
     ]
     all_logits = torch.cat(logits).numpy()
-    check_finite(model, np.isfinite(all_logits).all(1))
+    check_finite_rows(model, np.isfinite(all_logits).all(1))
     return all_logits
 
 
@@ -71,7 +71,7 @@ def outputs(
             yield run_model(model, unlabelled), batch
 
 
-def check_finite(model: nn.Module, finite: np.ndarray) -> None:
+def check_finite_rows(model: nn.Module, finite: np.ndarray) -> None:
     """Refuse a model whose outputs are not finite on every row; finite [N] bool.
 
     Raises:

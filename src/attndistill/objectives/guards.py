@@ -51,7 +51,7 @@ def read_terms(
     }
 
 
-def check_finite(values: Mapping[str, float], when: str) -> None:
+def check_finite_terms(values: Mapping[str, float], when: str) -> None:
     """Stop on a term that is not finite; ``when`` says where in the run, for the message.
 
     Raises:
@@ -66,7 +66,7 @@ def check_finite(values: Mapping[str, float], when: str) -> None:
 
 
 def _gradient_norm(name: str, value: Tensor, parameters: Sequence[nn.Parameter]) -> float:
-    check_finite({name: float(value.detach())}, "before the first update")
+    check_finite_terms({name: float(value.detach())}, "before the first update")
     silent = f"the objective's term {name!r} teaches the student nothing: "
     if not value.requires_grad:
         raise ObjectiveError(

@@ -9,7 +9,7 @@ from .labels import LabelMap, check_student_labels, label_names
 from .summarization import Summarization, SummaryColumns
 from .task import PYTHON_ONLY, Data, Split, Task
 from .text import RawColumns
-from .text_classification import Problem, TextClassification, TextColumns
+from .text_classification import ProblemType, TextClassification, TextColumns
 from .token_classification import TokenClassification, TokenColumns
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "ImageClassification",
     "ImageColumns",
     "LabelMap",
-    "Problem",
+    "ProblemType",
     "PromptColumns",
     "RawColumns",
     "Split",

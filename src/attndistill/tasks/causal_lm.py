@@ -17,11 +17,12 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows, shown
-from ..measure import Collator, check_finite, outputs
+from ..measure import Collator, check_finite_rows, outputs
 from ..metrics import Assessment, assess_language
+from ..objectives import IGNORED_LABEL
 from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
-from .sequences import IGNORED, Tokens, cut, of_completion, of_messages, of_text, pieces
+from .sequences import Tokens, cut, of_completion, of_messages, of_text, pieces
 from .task import Data, Split, Task
 from .text import (
     STREAM,
@@ -184,7 +185,7 @@ class CausalLM(Task):
                 _losses(logits[:-1], labels[1:])
                 for logits, labels in zip(output.logits, batch["labels"], strict=True)
             ]
-        check_finite(model, np.array([np.isfinite(losses).all() for losses, _, _ in found]))
+        check_finite_rows(model, np.array([np.isfinite(losses).all() for losses, _, _ in found]))
         losses, answers, labels = map(np.concatenate, zip(*found, strict=True))
         row_of_token = np.repeat(np.arange(len(found)), [len(row) for _, _, row in found])
         return (self.metric or assess_language)(losses, answers, labels, row_of_token)
@@ -222,7 +223,7 @@ class CausalLM(Task):
             parts = pieces(tokens, self.max_length)
         else:
             parts = [cut(tokens, self.max_length)]
-        return [part for part in parts if any(label != IGNORED for label in part.labels)]
+        return [part for part in parts if any(label != IGNORED_LABEL for label in part.labels)]
 
 
 def _columns(rows: Sequence[Tokens], *, masked: bool) -> dict[str, list[Any]]:
@@ -239,7 +240,7 @@ def _losses(
     logits: torch.Tensor, labels: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Loss, likeliest token and true token of each labelled place; logits [L, V], labels [L]."""
-    counted = labels != IGNORED
+    counted = labels != IGNORED_LABEL
     logits, labels = logits[counted].float(), labels[counted]
     losses = F.cross_entropy(logits, labels, reduction="none")
     return losses.cpu().numpy(), logits.argmax(-1).cpu().numpy(), labels.cpu().numpy()

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from ..errors import InputError
-from ..measure import Collator, check_finite, outputs
+from ..measure import Collator, check_finite_rows, outputs
 from ..metrics import Assessment, assess_similarities
 from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
@@ -136,7 +136,7 @@ class FeatureExtraction(Task):
             means = (output.last_hidden_state * mask).sum(1) / mask.sum(1)
             embeddings.append(means.float().cpu().numpy())
         together = np.concatenate(embeddings)
-        check_finite(model, np.isfinite(together).all(1))
+        check_finite_rows(model, np.isfinite(together).all(1))
         return (self.metric or assess_similarities)(together, teacher)
 
     def keys(self, table: Table) -> list[Hashable]:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import InputError
+from ..objectives import IGNORED_LABEL
 
-IGNORED = -100
 # In a chat template, this block says which tokens are the assistant's.
 GENERATION_BLOCK = "{% generation %}"
 
 
 class Tokens(NamedTuple):
-    """A text as tokens; labels are the tokens to be learnt, IGNORED elsewhere."""
+    """A text as tokens; labels are the tokens to be learnt, IGNORED_LABEL elsewhere."""
 
     input_ids: list[int]
     labels: list[int]
@@ -30,7 +30,7 @@ def of_completion(prompt: str, completion: str, tokenizer: Any) -> Tokens:
     """
     given = opening(tokenizer(prompt)["input_ids"], tokenizer)
     learnt = ended(tokenizer(completion, add_special_tokens=False)["input_ids"], tokenizer)
-    return Tokens(given + learnt, [IGNORED] * len(given) + learnt)
+    return Tokens(given + learnt, [IGNORED_LABEL] * len(given) + learnt)
 
 
 def of_messages(messages: Sequence[dict[str, str]], tokenizer: Any) -> Tokens:
@@ -44,10 +44,10 @@ def of_messages(messages: Sequence[dict[str, str]], tokenizer: Any) -> Tokens:
             messages, return_dict=True, return_assistant_tokens_mask=True
         )
         ids, learnt = encoded["input_ids"], encoded["assistant_masks"]
-        labels = [token if mask else IGNORED for token, mask in zip(ids, learnt, strict=True)]
+        labels = [token if mask else IGNORED_LABEL for token, mask in zip(ids, learnt, strict=True)]
         return Tokens(ids, labels)
     ids = _chat(messages, tokenizer)
-    labels = [IGNORED] * len(ids)
+    labels = [IGNORED_LABEL] * len(ids)
     for turn, message in enumerate(messages):
         if message["role"] == "assistant":
             start = _chat(messages[:turn], tokenizer, add_generation_prompt=True)
@@ -77,7 +77,7 @@ def opening(ids: list[int], tokenizer: Any) -> list[int]:
 def cut(tokens: Tokens, length: int) -> Tokens:
     """The first tokens; the very first is learnt from nothing, so it is no label."""
     ids, labels = tokens.input_ids[:length], tokens.labels[:length]
-    return Tokens(ids, [IGNORED, *labels[1:]])
+    return Tokens(ids, [IGNORED_LABEL, *labels[1:]])
 
 
 def pieces(tokens: Tokens, length: int) -> list[Tokens]:

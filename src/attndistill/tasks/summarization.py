@@ -16,9 +16,10 @@ from transformers import (
 from ..errors import InputError
 from ..measure import Collator, generate
 from ..metrics import Assessment, assess_summaries
+from ..objectives import IGNORED_LABEL
 from .columns import Table, check_texts, pick_columns
 from .labels import LabelMap
-from .sequences import IGNORED, Tokens, ended, opening
+from .sequences import Tokens, ended, opening
 from .task import Data, Split, Task
 from .text import check_max_length, check_padding, check_roles, text_keys
 
@@ -195,7 +196,7 @@ class DecoderSummarization(Summarization):
         given = start[:room] + end
         target = ended(tokenizer(summary, add_special_tokens=False)["input_ids"], tokenizer)
         target = target[: self.max_target_length]
-        return Tokens(given + target, [IGNORED] * len(given) + target), len(start) > room
+        return Tokens(given + target, [IGNORED_LABEL] * len(given) + target), len(start) > room
 
     def _prompt(self, ids: list[int], labels: list[int]) -> list[int]:
-        return ids[: next(place for place, label in enumerate(labels) if label != IGNORED)]
+        return ids[: next(place for place, label in enumerate(labels) if label != IGNORED_LABEL)]

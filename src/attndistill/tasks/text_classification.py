@@ -51,7 +51,7 @@ from .text import (
 )
 
 
-class Problem(StrEnum):
+class ProblemType(StrEnum):
     """What a classifier says of a text, by Transformers' own names."""
 
     ONE_CLASS = "single_label_classification"
@@ -91,7 +91,7 @@ class TextClassification(Task):
     columns: TextColumns = TextColumns()
     max_length: int = 128
     stride: int | None = None
-    problem_type: Problem = Problem.ONE_CLASS
+    problem_type: ProblemType = ProblemType.ONE_CLASS
 
     def __post_init__(self) -> None:
         check_max_length(self.max_length)
@@ -108,9 +108,9 @@ class TextClassification(Task):
         if not self.labelled:
             return {}
         match self.problem_type:
-            case Problem.ONE_CLASS:
+            case ProblemType.ONE_CLASS:
                 return {"accuracy": True, "macro_f1": True}
-            case Problem.LABEL_SET:
+            case ProblemType.LABEL_SET:
                 return {"micro_f1": True, "macro_f1": True}
             case _:
                 return {"rmse": False, "pearson_correlation": True}
@@ -129,9 +129,9 @@ class TextClassification(Task):
     def logits_term(self) -> type[Term]:
         """Of one distribution over classes, of one for each label, or of a number."""
         match self.problem_type:
-            case Problem.ONE_CLASS:
+            case ProblemType.ONE_CLASS:
                 return LogitsTerm
-            case Problem.LABEL_SET:
+            case ProblemType.LABEL_SET:
                 return LabelSetTerm
             case _:
                 return ValueTerm
@@ -162,7 +162,7 @@ class TextClassification(Task):
 
     def labels(self, train: Table, config: PreTrainedConfig, *, trained: bool) -> LabelMap | None:
         """The classes; those of the teacher where the texts have no labels."""
-        if self.problem_type == Problem.NUMBER:
+        if self.problem_type == ProblemType.NUMBER:
             return None
         if self.labelled:
             return match_labels(train, config, trained=trained)
@@ -256,7 +256,7 @@ class TextClassification(Task):
 
     def strata(self, table: Table) -> list[Any] | None:
         """The classes."""
-        one_class = self.labelled and self.problem_type == Problem.ONE_CLASS
+        one_class = self.labelled and self.problem_type == ProblemType.ONE_CLASS
         return table.column("label") if one_class else None
 
     def keys(self, table: Table) -> list[Hashable]:
@@ -267,14 +267,14 @@ class TextClassification(Task):
         logits = mean_by_document(logits, split.documents)
         if split.documents is not None:
             labels = labels[np.unique(split.documents, return_index=True)[1]]
-        if self.problem_type == Problem.NUMBER:
+        if self.problem_type == ProblemType.NUMBER:
             logits = logits.reshape(-1)
         if self.metric is not None:
             return self.metric(logits, labels)
         match self.problem_type:
-            case Problem.ONE_CLASS:
+            case ProblemType.ONE_CLASS:
                 return assess_classes(logits, labels)
-            case Problem.LABEL_SET:
+            case ProblemType.LABEL_SET:
                 return assess_label_sets(logits, labels)
             case _:
                 return assess_values(logits, labels)
@@ -300,13 +300,13 @@ class TextClassification(Task):
         values = {split: table.column("label") for split, table in tables.items()}
         for split, table in tables.items():
             match self.problem_type:
-                case Problem.ONE_CLASS:
+                case ProblemType.ONE_CLASS:
                     check_classes(values[split], column, table.source)
-                case Problem.LABEL_SET:
+                case ProblemType.LABEL_SET:
                     check_lists(values[split], column, table.source, "a list of labels")
                 case _:
                     values[split] = _numbers(values[split], column, table.source)
-        if self.problem_type != Problem.NUMBER:
+        if self.problem_type != ProblemType.NUMBER:
             values = numbered(values)
         return {split: _relabelled(table, values[split]) for split, table in tables.items()}
 
@@ -314,7 +314,7 @@ class TextClassification(Task):
         if labels is None:
             return table.column("label")
         encoded = labels.encode(table)
-        if self.problem_type == Problem.ONE_CLASS:
+        if self.problem_type == ProblemType.ONE_CLASS:
             return encoded
         return [[float(number in row) for number in range(len(labels.names))] for row in encoded]
 

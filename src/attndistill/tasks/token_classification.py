@@ -15,14 +15,14 @@ from transformers import (
 )
 
 from ..errors import InputError, data_rows
-from ..measure import Collator, check_finite, outputs
+from ..measure import Collator, check_finite_rows, outputs
 from ..metrics import Assessment, assess_tags
+from ..objectives import IGNORED_LABEL
 from .columns import Table, check_lists, check_same_names, class_names, numbered, pick_columns
 from .labels import LabelMap, match_labels
 from .task import Data, Split, Task
 from .text import check_max_length, check_padding, check_roles
 
-IGNORED = -100
 BATCH_SIZE = 32
 
 
@@ -154,7 +154,7 @@ class TokenClassification(Task):
             finite.append(output.logits.isfinite().flatten(1).all(1).cpu().numpy())
             classes += list(output.logits.argmax(-1).cpu().numpy())
             labels += list(batch["labels"].cpu().numpy())
-        check_finite(model, np.concatenate(finite))
+        check_finite_rows(model, np.concatenate(finite))
         return self._assess(classes, labels, data)
 
     def keys(self, table: Table) -> list[Hashable]:
@@ -165,7 +165,7 @@ class TokenClassification(Task):
         self, classes: list[np.ndarray], labels: list[np.ndarray], data: Data
     ) -> Assessment:
         assert data.labels is not None, "token classification has classes"
-        counted = [row != IGNORED for row in labels]
+        counted = [row != IGNORED_LABEL for row in labels]
         predicted = [row[mask] for row, mask in zip(classes, counted, strict=True)]
         truth = [row[mask] for row, mask in zip(labels, counted, strict=True)]
         return (self.metric or assess_tags)(predicted, truth, data.labels.names)
@@ -184,9 +184,9 @@ class TokenClassification(Task):
 
 
 def _first_tokens(word_of_token: list[int | None], labels: list[int]) -> list[int]:
-    """The label of each word at its first token, IGNORED elsewhere."""
+    """The label of each word at its first token, IGNORED_LABEL elsewhere."""
     previous = [None, *word_of_token]
     return [
-        IGNORED if word is None or word == before else labels[word]
+        IGNORED_LABEL if word is None or word == before else labels[word]
         for word, before in zip(word_of_token, previous, strict=False)
     ]

@@ -14,7 +14,7 @@ from ..capture.forward import forward_columns, run_model
 from ..errors import InputError
 from ..matching import LayerMapSpec
 from ..objectives import Objective, TaskTerm, TermReading, read_terms
-from ..objectives.guards import check_finite
+from ..objectives.guards import check_finite_terms
 from .arguments import DistillationArguments
 from .distiller import Distiller
 from .placement import place_teacher
@@ -212,7 +212,7 @@ class DistillationTrainer(Seq2SeqTrainer):
         if "loss" in logs:
             sums = self._train_tally.sums(self.accelerator)
             means = {name: total / self._train_tally.steps for name, total in sums.items()}
-            check_finite(means, f"at step {self.state.global_step}")
+            check_finite_terms(means, f"at step {self.state.global_step}")
             logs |= {f"loss_{name}": mean for name, mean in means.items()}
             self._train_tally.clear()
         super().log(logs, start_time)

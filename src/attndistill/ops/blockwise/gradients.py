@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..mask import Tile
 from ..relation import Relation
-from .scores import SideScores, broadcast_slice
+from .tile_scores import SideScores, broadcast_slice
 
 
 class Gradients(Protocol):

@@ -12,7 +12,7 @@ from ..mask import Shape, Tile
 from ..problem import Problem
 from .compiled import Compare, comparison
 from .gradients import Gradients, StudentGradients
-from .scores import SideScores, scores_view
+from .tile_scores import SideScores, scores_view
 
 # Scores of one tile and side: large enough for the matrix products, small enough for the cache,
 # and for malloc to keep the memory of the temporaries: with twice as many, pages fault anew.
