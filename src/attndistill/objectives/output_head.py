@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 
 from ..capture.architectures import base_model
 from ..capture.forward import evaluating, run_model
+from ..ops.options import Option
 
 
-class Item(StrEnum):
+class Item(Option):
     """What one row of a model's logits is a prediction of."""
 
     EXAMPLE = "example"

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NoReturn
 
+from ..errors import InputError
+
 
 class Option(StrEnum):
     """A string enum whose error lists the choices."""
@@ -10,7 +12,7 @@ class Option(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
         choices = ", ".join(repr(member.value) for member in cls)
-        raise ValueError(f"{cls._argument()} must be one of {choices}; got {value!r}")
+        raise InputError(f"{cls._argument()} must be one of {choices}; got {value!r}")
 
     @classmethod
     def _argument(cls) -> str:

@@ -10,7 +10,7 @@ from transformers.trainer_utils import has_length
 from ..capture import attention_layers
 from ..errors import InputError
 from ..matching import GroupMatch, match_layers
-from ..objectives import TermReading
+from ..objectives import LayerwiseTerm, TermReading
 from ..training import DistillationTrainer
 from .config.recipe import Recipe
 from .config.training import early_stopping, training_arguments
@@ -36,7 +36,9 @@ def matches(
         InputError: a term does not fit them, or their attention cannot be captured.
     """
     found = {}
-    for name, term in recipe.objective.layerwise_terms.items():
+    for name, term in recipe.terms.items():
+        if not isinstance(term, LayerwiseTerm):
+            continue
         try:
             found[name] = term.fitted(student, teacher, "uniform").match
         except InputError as error:

@@ -7,7 +7,14 @@ from typing import Any
 from ...errors import InputError, shown
 from ...matching import LayerMapSpec
 from ...matching.layers import LayerStrategy
-from ...objectives import AttentionTerm, LayerwiseTerm, Objective, RelationTerm, TaskTerm, Term
+from ...objectives import (
+    AttentionTerm,
+    LayerwiseTerm,
+    Objective,
+    RelationTerm,
+    TaskTerm,
+    Term,
+)
 from ...tasks import Task
 from .reading import as_mapping, join, read_settings, refuse_unknown
 
