@@ -24,6 +24,7 @@ ROOMS = [
     "capture",
     "ops",
     "console",
+    "reading",
     "choices",
     "errors",
     "lazy",
