@@ -28,6 +28,8 @@ ROOMS = [
     "capture",
     "ops",
     "console",
+    "reading",
+    "choices",
     "errors",
     "lazy",
 ]

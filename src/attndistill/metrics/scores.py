@@ -3,17 +3,17 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 
+from ..choices import Option
 from ..errors import InputError
 
 # Sums of the rows' numbers [..., K] to the metric's value [...].
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
-class Unit(StrEnum):
+class Unit(Option):
     """How a metric is written."""
 
     SHARE = "share"
@@ -67,7 +67,7 @@ class Assessment:
         baseline: for the deciding metric.
 
     Raises:
-        InputError: a share is not from 0 to 1.
+        InputError: a unit that is none, or a share that is not from 0 to 1.
     """
 
     scores: dict[str, Score]
@@ -80,7 +80,7 @@ class Assessment:
     def __post_init__(self) -> None:
         for name, score in self.scores.items():
             value = float(score.statistic(score.rows.sum(0)))
-            if score.unit == Unit.SHARE and not (np.isnan(value) or 0 <= value <= 1 + 1e-9):
+            if Unit(score.unit) is Unit.SHARE and not (np.isnan(value) or 0 <= value <= 1 + 1e-9):
                 raise InputError(
                     f"the metric {name!r} is {value:.4g}, but a share is from 0 to 1: give its "
                     'score unit="number"'

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..capture import AttentionRecord
+from ..choices import Option
 from ..errors import InputError
 from ..matching import averaged_heads, resplit
-from ..ops.options import Option
 from .layerwise_term import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 

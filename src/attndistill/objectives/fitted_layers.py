@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ..capture import AttentionRecord
+from ..choices import Option
 from ..matching import GroupMatch
 from ..ops import LossSum, Relation, attention_divergence, score_mse
-from ..ops.options import Option
 from .counting import count_examples, count_pairs, query_rows
 from .step import RecordKey, Step
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..capture.architectures import base_model
 from ..capture.forward import evaluating, run_model
-from ..ops.options import Option
+from ..choices import Option
 
 
 class Item(Option):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..capture import AttentionRecord
+from ..choices import Option
 from ..errors import InputError
 from ..matching import resplit
 from ..ops import Relation
-from ..ops.options import Option
 from .layerwise_term import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..choices import one_of
 from ..console import say
 from ..errors import InputError
 from ..report import ArmRun, RunReport, compare_arms, write_report
 from .build import new_student
-from .config.reading import choose
+from .config.argument_rules import MOST_SEEDS
 from .config.recipe import Recipe
-from .config.training import MOST_SEEDS
 from .folder import ARMS, RunFolder
 from .measuring import Distilled
 from .prepared import Prepared
@@ -93,7 +93,7 @@ def _chosen_terms(recipe: Recipe, chosen: Sequence[str]) -> list[list[str]]:
         return [terms[:count] for count in range(1, len(terms) + 1)]
     subsets: list[list[str]] = []
     for arm in chosen:
-        names = [choose(name.strip(), terms, f"--arm {arm}: a term") for name in arm.split("+")]
+        names = [one_of(terms, name.strip(), f"--arm {arm}: a term") for name in arm.split("+")]
         subset = [name for name in terms if name in names]
         if subset not in (terms, *subsets):
             subsets.append(subset)

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from ..errors import InputError
 from ..export import check_replaceable
+from ..reading import as_mapping
 from ..report import OtherVersionError, RunReport
 from ..training import latest_complete_checkpoint, list_checkpoints
-from .config.reading import as_mapping
 from .config.recipe import Recipe
 from .config.yaml_file import dump_yaml, read_yaml
 

@@ -7,13 +7,12 @@ from .feature_extraction import FeatureExtraction
 from .image_classification import ImageClassification, ImageColumns
 from .labels import LabelMap, check_student_labels, label_names
 from .summarization import Summarization, SummaryColumns
-from .task import PYTHON_ONLY, Data, Split, Task
+from .task import Data, Split, Task
 from .text import RawColumns
 from .text_classification import ProblemType, TextClassification, TextColumns
 from .token_classification import TokenClassification, TokenColumns
 
 __all__ = [
-    "PYTHON_ONLY",
     "TASKS",
     "CausalLM",
     "ChatColumns",

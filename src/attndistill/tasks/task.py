@@ -18,11 +18,9 @@ from transformers import (
 from ..measure import Collator
 from ..metrics import Assessment, values_of
 from ..objectives import LogitsTerm, Term
+from ..reading import PYTHON_ONLY
 from .columns import Table
 from .labels import LabelMap
-
-# A field of a task with this mark is an object of the user's Python, and no line of a recipe.
-PYTHON_ONLY = "python_only"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

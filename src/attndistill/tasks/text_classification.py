@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from ..choices import Option
 from ..errors import InputError, data_rows
 from ..measure import Collator, predict
 from ..metrics import (
@@ -51,7 +51,7 @@ from .text import (
 )
 
 
-class ProblemType(StrEnum):
+class ProblemType(Option):
     """What a classifier says of a text, by Transformers' own names."""
 
     ONE_CLASS = "single_label_classification"
@@ -94,6 +94,7 @@ class TextClassification(Task):
     problem_type: ProblemType = ProblemType.ONE_CLASS
 
     def __post_init__(self) -> None:
+        ProblemType(self.problem_type)
         check_max_length(self.max_length)
         if self.stride is not None and self.columns.text_pair is not None:
             raise InputError("stride cuts one long text into windows; leave text_pair out")
