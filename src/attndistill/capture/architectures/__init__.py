@@ -1,9 +1,8 @@
 """All that is specific to architectures: where attention sits in a model and what to call it."""
 
-from ..attention_call import PartCall
 from .modules import attention_forward, uses_attention_interface
 from .numbering import AttentionLayer, attention_config, attention_layers, base_model, depth
-from .outside_interface import rebuilding
+from .outside_interface import PartCall, rebuilding
 from .skipped import skipped_parts
 
 __all__ = [
