@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .architectures import base_model
+from .architectures import base_model, transformers_model
 from .recorder import StopForward
 
 
@@ -18,7 +18,7 @@ def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
 
     With a cache, packed sequences would attend to each other, in training mode too.
     """
-    known = forward_columns(base_model(model))
+    known = forward_columns(model)
     inputs: dict[str, Any] = {name: value for name, value in batch.items() if name in known}
     if "use_cache" in known:
         inputs["use_cache"] = False
@@ -54,9 +54,8 @@ def can_stop(model: nn.Module) -> bool:
 
 
 def forward_columns(model: nn.Module) -> frozenset[str]:
-    """The arguments that the model's forward names (through PEFT's wrappers)."""
-    inner = getattr(model, "get_base_model", None)
-    return _argument_names(type(inner() if inner is not None else model))  # type: ignore[arg-type]
+    """The arguments that the model's forward names, through all its wrappers."""
+    return _argument_names(type(transformers_model(model)))  # type: ignore[arg-type]
 
 
 @contextmanager
