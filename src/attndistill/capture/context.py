@@ -80,7 +80,7 @@ def _select(available: list[AttentionLayer], wanted: LayerSelection | None) -> l
 
 @contextmanager
 def _within_forward(model: nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Record from the start of each top-level forward to its end, also an unhappy one."""
+    """Record from the start of each top-level forward to its end, also where it fails."""
     handles = [
         model.register_forward_pre_hook(lambda *_: recorder.begin()),
         model.register_forward_hook(lambda *_: recorder.complete()),

@@ -1,4 +1,4 @@
-"""Attention masks in compact form, seen as Transformers builds them."""
+"""Attention masks in compact form, noted as Transformers builds them."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -67,8 +67,8 @@ def _known_parts(pattern: Callable) -> dict[str, Any] | None:
     """What causal order, a window and packed sequences make of a pattern; None for any other.
 
     Positions within a packed sequence go up by one, so distances in it are those of the row.
-    Transformers hands over its patterns as closures, told apart by the code they run. One not
-    recognised is no less exact: it stays an index function.
+    Transformers passes its patterns as closures, which are told apart by the code they run. A
+    pattern that is not recognised stays an index function, which is no less exact.
     """
     found: dict[str, Any] = {"causal": False}
     overlays = []

@@ -1,4 +1,4 @@
-"""What a model's logits are about, and how to form them for some tokens at a time."""
+"""How a model's logits are formed, for some tokens at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ class OutputHead:
     """From hidden states to logits: softcap(scale · linear(hidden)) + bias.
 
     Attributes:
-        linear: the output embedding, with whatever adapters it wears.
+        linear: the output embedding, with its adapters, if any.
         scale: factor on its output (Cohere, Granite).
         softcap: logits are bounded to ±softcap by tanh (Gemma), or None.
         bias: added to the logits (BART), [V], or None.
@@ -102,8 +102,8 @@ def headless(head: OutputHead, device: torch.device) -> Iterator[list[HiddenLogi
 def output_head(model: nn.Module) -> OutputHead | None:
     """The head of a language model, or None where its logits are not formed as `OutputHead` says.
 
-    Its parts are found by the names they have in Transformers' configs, and then checked: the
-    model's forward must give what they say, for values large enough to show a softcap.
+    Its parts are found by their names in Transformers' configs, and then checked: the model's
+    forward must give what they say, for values large enough to show a softcap.
     """
     inner = transformers_model(model)
     linear = output_embeddings(inner)
