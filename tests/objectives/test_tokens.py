@@ -23,9 +23,10 @@ from transformers import (
 )
 
 from attndistill import AttentionTerm, Distiller, LogitsTerm, Objective, TaskTerm
+from attndistill.capture.architectures import Item, predicted_item
 from attndistill.errors import InputError
 from attndistill.objectives import tokens
-from attndistill.objectives.output_head import Item, output_head, predicted_item
+from attndistill.objectives.output_head import output_head
 
 TEMPERATURE = 2.0
 OBJECTIVE = Objective({"task": TaskTerm(weight=0.7), "logits": LogitsTerm(weight=0.4)})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..capture import attention_layers
+from ..capture.architectures import layer_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ def transformer_layers(model: nn.Module) -> dict[str, nn.Module]:
     A layer is the item of the outermost ``ModuleList`` around an attention module; where there is
     none, the attention module itself.
     """
-    names = [_layer_name(model, layer.name) for layer in attention_layers(model)]
+    names = [layer_path(model, layer.name) for layer in attention_layers(model)]
     return {name: model.get_submodule(name) for name in dict.fromkeys(names)}
 
 
@@ -43,14 +44,6 @@ def count_parameters(model: nn.Module) -> Parameters:
         embedding=_count(table for table in tables if id(table) not in in_layers),
         layers=_count(parameter for layer in layers for parameter in layer.parameters()),
     )
-
-
-def _layer_name(model: nn.Module, attention_name: str) -> str:
-    parts = attention_name.split(".")
-    for depth in range(1, len(parts)):
-        if isinstance(model.get_submodule(".".join(parts[:depth])), nn.ModuleList):
-            return ".".join(parts[: depth + 1])
-    return attention_name
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

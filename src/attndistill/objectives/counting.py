@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..capture.architectures import Item
 from ..errors import InputError
 from ..matching import Queries
-from .output_head import Item
 
 IGNORED_LABEL = -100
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..capture.architectures import Item, predicted_item
 from ..errors import InputError
 from ..matching import LayerMapSpec
 from .counting import count_examples
-from .output_head import Item, predicted_item
 from .step import FittedTerm, Step, check_positive, check_same_shape
 from .tokens import TokenTerm
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..capture.architectures import Item, predicted_item
 from ..matching import LayerMapSpec
 from .counting import IGNORED_LABEL, count_examples, required_labels
-from .output_head import Item, predicted_item
 from .step import FittedTerm, Step, check_positive
 from .tokens import TokenTerm
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..capture.architectures import Item
 from ..errors import InputError
 from .counting import required_labels, token_targets
-from .output_head import HiddenLogits, Item
+from .output_head import HiddenLogits
 from .step import Step, check_same_shape
 
 # Logits formed at once; in float32 they take 128 MB.
