@@ -176,7 +176,6 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-OURS = ("blockwise", "blockwise-uncompiled", "triton")
 # blockwise on half the length: the two in turn show how time grows.
 HALF_LENGTH = "blockwise-half-length"
 # Products: dense and blockwise form both score matrices and two gradients; flash attention and

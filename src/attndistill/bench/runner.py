@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..measure.timing import cuda_seconds, time_in_turn, wall_seconds
 from .cases import Entry, Run, Setup
 from .measurement import MEMORY, TIME, Measurement, append_csv, summarise
 from .provenance import Stamp
 from .resident_memory import PeakMeter, peak_meter
-from .timing import time_in_turn
+
+# At least and at most.
+TIMED_ROUNDS = (3, 40)
 
 Samples = dict[str, list[float]]
 """By contender, the values of its runs."""
@@ -79,7 +82,14 @@ def _times(entry: Entry, device: str, seconds: float, failures: list[str]) -> Sa
         runs[name] = run
 
     _each(entry, "time", make, failures)
-    return time_in_turn(runs, device=device, seconds=seconds)
+    times = time_in_turn(
+        runs,
+        seconds=seconds,
+        rounds=TIMED_ROUNDS,
+        warm_up=0,
+        time_one=cuda_seconds if device == "cuda" else wall_seconds,
+    )
+    return {name: (1000 * of_one).tolist() for name, of_one in times.items()}
 
 
 def _peaks(entry: Entry, meter: PeakMeter, failures: list[str]) -> Samples:

@@ -13,14 +13,17 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from .attempts import attempt
-from .energy import ASSUMED_WATTS, POWERCAP, Energy, estimate_energy, measure_energy, open_meter
+from .energy import ASSUMED_WATTS, Energy, estimate_energy, measure_energy, open_meter
 from .flops import Flops, count_flops
 from .inference import Collator, batches, inference, input_size, model_inputs
 from .memory import peak_memory
 from .parameters import Parameters, count_parameters
-from .timing import Latency, fixed_threads, time_in_turn
+from .timing import Latency, time_in_turn, wall_seconds
 
 WEIGHT_FILES = "*.safetensors"
+WARM_UP_ROUNDS = 3
+# At least and at most.
+TIMED_ROUNDS = (30, 300)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +56,10 @@ def measure_costs(
     *,
     batch_sizes: Sequence[int] = (1, 32),
     folders: Mapping[str, Path] | None = None,
-    threads: int | None = None,
     seconds: float = 3.0,
     watts: float | None = None,
-    powercap: Path = POWERCAP,
 ) -> dict[str, Cost]:
-    """Measure models on the same rows of typical length, in turn, with fixed threads.
+    """Measure models on the same rows of typical length, in turn.
 
     A figure that cannot be measured is left out, with the reason in ``Cost.missing``.
 
@@ -68,12 +69,10 @@ def measure_costs(
         collator: makes a batch of a list of rows.
         batch_sizes: examples per forward.
         folders: by name, where a model is saved.
-        threads: CPU threads; None for torch's current number.
         seconds: of latency measurement per batch size, all models together; and of energy
             measurement per model.
         watts: declared power for the energy estimate where no meter can be read; None for a
             common processor's or GPU's.
-        powercap: where Linux shows the processor's energy counters.
 
     Raises:
         InputError: the data set is empty.
@@ -87,16 +86,23 @@ def measure_costs(
         for size in (1, *sizes)
     }
     common: dict[str, str] = {}
-    with inference(*models.values()), fixed_threads(threads) as used_threads:
+    with inference(*models.values()):
         runs = {
             size: {name: _forward(model, prepared[name, size]) for name, model in models.items()}
             for size in sizes
         }
         timed = {}
         for size in sizes:
-            time_runs = partial(time_in_turn, runs[size], seconds=seconds)
+            time_runs = partial(
+                time_in_turn,
+                runs[size],
+                seconds=seconds,
+                rounds=TIMED_ROUNDS,
+                warm_up=WARM_UP_ROUNDS,
+                time_one=wall_seconds,
+            )
             timed[size] = attempt(f"latency at batch {size}", time_runs, common)
-        measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds, powercap)
+        measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds)
         energy = attempt("energy", measure, common)
     times = timed[sizes[-1]]
     if energy is None and times is not None:
@@ -115,7 +121,7 @@ def measure_costs(
             parameters=count_parameters(model),
             size_bytes=on_disk,
             latency=tuple(
-                _latency(times[name], prepared[name, size], used_threads)
+                _latency(times[name], prepared[name, size])
                 for size, times in timed.items()
                 if times
             ),
@@ -134,9 +140,8 @@ def _measured_energy(
     device: torch.device,
     batch_size: int,
     seconds: float,
-    powercap: Path,
 ) -> dict[str, Energy] | None:
-    meter = open_meter(device, powercap)
+    meter = open_meter(device)
     if meter is None:
         return None
     return measure_energy(runs, meter, batch_size=batch_size, seconds=seconds)
@@ -202,7 +207,7 @@ def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], N
     return run
 
 
-def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Latency:
+def _latency(seconds: np.ndarray, batch: dict[str, Tensor]) -> Latency:
     median, p95 = np.percentile(1000 * seconds, [50, 95])
     return Latency(
         batch_size=len(next(iter(batch.values()))),
@@ -210,5 +215,5 @@ def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Lat
         median_ms=float(median),
         p95_ms=float(p95),
         runs=len(seconds),
-        threads=threads,
+        threads=torch.get_num_threads(),
     )

@@ -101,13 +101,13 @@ class NvmlMeter:
         return drawn
 
 
-def open_meter(device: torch.device, powercap: Path = POWERCAP) -> EnergyMeter | None:
+def open_meter(device: torch.device) -> EnergyMeter | None:
     """The meter of the device, or None where it has none that this user may read."""
     if device.type == "cuda":
         return _open_nvml(device)
     zones = [
         zone
-        for zone in sorted(powercap.glob("intel-rapl:*"))
+        for zone in sorted(POWERCAP.glob("intel-rapl:*"))
         if _read_or_none(zone / "energy_uj") is not None
         and _read(zone / "name").startswith(("package", "dram"))
     ]
