@@ -116,13 +116,6 @@ def test_a_teacher_that_knows_nothing_has_no_share_to_retain():
     assert quality.difference.value == 1.0
 
 
-def test_the_seed_fixes_the_interval():
-    predictions = answers(np.arange(91) % 2, np.arange(91) % 4 > 0)
-    first, again, other = (quality_of(predictions, seed=s) for s in (0, 0, 1))
-    assert first == again
-    assert first != other
-
-
 def test_other_rows_are_refused():
     a, b = answers([0, 1, 1], [1, 1, 1]), answers([1, 1, 1], [1, 1, 1])
     with pytest.raises(InputError, match="same rows"):

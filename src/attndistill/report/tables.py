@@ -7,8 +7,8 @@ from ..measure.energy import Energy
 from ..measure.fidelity import LayerFidelity
 from ..measure.sample import LayerSample
 from ..measure.timing import Latency
-from ..metrics.quality import Metric, Quality
-from ..metrics.scores import Unit
+from ..metrics.quality import Quality
+from ..metrics.scores import Metric, Unit
 from .formatting import (
     against,
     count,
