@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .claims import arm_claim, comparison_caveats, student_claims
-from .formatting import count
+from .formatting import short_count
 from .headlines import cost_conditions, headlines
 from .schema import RunReport
 from .tables import (
@@ -95,7 +95,7 @@ def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
             report.student.name,
             f"{quality.deciding} {metric_text(quality.decisive)}",
             ratio_text(quality),
-            count(cost.parameters.total) if cost else "",
+            short_count(cost.parameters.total) if cost else "",
             layer_maps(report),
         ]
         table.add_row(*map(Text, cells))
