@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attndistill.measure.environment import thread_count
+from attndistill.measure.environment import counted
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -95,7 +95,7 @@ def _read(folder: Path) -> dict[str, Any]:
 def _provenance(report: dict[str, Any], run: str) -> Row:
     device = report["environment"]["device"]
     commits = (MADE / f"{run}.commits").read_text(encoding="utf-8").split()
-    name = f"{device['name']}, {thread_count(device['threads'])}"
+    name = f"{device['name']}, {counted(device['threads'], 'thread')}"
     return {"device": name, "commit": " ".join(commits)}
 
 

@@ -7,11 +7,11 @@ from tiny import SIZES, make_batch, make_bert, make_encoder
 
 from attndistill.errors import InputError
 from attndistill.measure import costs, energy, measure_costs
-from attndistill.measure.costs import typical_rows, weight_bytes
+from attndistill.measure.costs import typical_rows
 from attndistill.measure.energy import EnergySource
 from attndistill.measure.flops import count_flops
 from attndistill.measure.memory import peak_memory
-from attndistill.measure.parameters import count_parameters, transformer_layers
+from attndistill.measure.parameters import count_parameters, transformer_layers, weight_bytes
 
 WIDTH, INNER = SIZES["hidden_size"], SIZES["intermediate_size"]
 

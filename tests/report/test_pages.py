@@ -159,7 +159,7 @@ def test_a_difference_is_claimed_only_where_its_interval_excludes_zero(report, c
         quality = replace(report.student.quality, difference=interval)
         return student_claims(changed(student=replace(report.student, quality=quality)))[0]
 
-    assert "no difference in accuracy is claimed at 37 test rows" in claim(-0.03, 0.01)
+    assert "no difference in accuracy is claimed on 37 test rows" in claim(-0.03, 0.01)
     assert claim(-0.03, -0.01).startswith("The student is worse in accuracy")
     assert claim(0.01, 0.03).startswith("The student is better in accuracy")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .. import __version__
-from ..measure.environment import device_name, thread_count
+from ..measure.environment import counted, device_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,4 +57,4 @@ def source_commit() -> str:
 
 def _in_words(device: str) -> str:
     name = f"{device}: {device_name(torch.device(device))}"
-    return name if device == "cuda" else f"{name}, {thread_count(torch.get_num_threads())}"
+    return name if device == "cuda" else f"{name}, {counted(torch.get_num_threads(), 'thread')}"

@@ -17,10 +17,9 @@ from .energy import ASSUMED_WATTS, Energy, estimate_energy, measure_energy, open
 from .flops import Flops, count_flops
 from .inference import Collator, batches, inference, input_size, model_inputs
 from .memory import peak_memory
-from .parameters import Parameters, count_parameters
+from .parameters import Parameters, count_parameters, weight_bytes
 from .timing import Latency, time_in_turn, wall_seconds
 
-WEIGHT_FILES = "*.safetensors"
 WARM_UP_ROUNDS = 3
 # At least and at most.
 TIMED_ROUNDS = (30, 300)
@@ -91,26 +90,14 @@ def measure_costs(
             size: {name: _forward(model, prepared[name, size]) for name, model in models.items()}
             for size in sizes
         }
-        timed = {}
-        for size in sizes:
-            time_runs = partial(
-                time_in_turn,
-                runs[size],
-                seconds=seconds,
-                rounds=TIMED_ROUNDS,
-                warm_up=WARM_UP_ROUNDS,
-                time_one=wall_seconds,
-            )
-            timed[size] = attempt(f"latency at batch {size}", time_runs, common)
+        timed = {
+            size: attempt(f"latency at batch {size}", partial(_times, runs[size], seconds), common)
+            for size in sizes
+        }
         measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds)
         energy = attempt("energy", measure, common)
-    times = timed[sizes[-1]]
-    if energy is None and times is not None:
-        if reason := common.pop("energy", None):
-            common["energy by the meter"] = reason
-        energy = _estimated_energy(times, device, sizes[-1], watts)
-    elif energy is None:
-        common.setdefault("energy", "no meter, and no latency to estimate it from")
+    if energy is None:
+        energy = _estimated_energy(timed[sizes[-1]], device, sizes[-1], watts, common)
     costs = {}
     for name, model in models.items():
         missing = dict(common)
@@ -135,6 +122,16 @@ def measure_costs(
     return costs
 
 
+def _times(runs: Mapping[str, Callable[[], None]], seconds: float) -> dict[str, np.ndarray]:
+    return time_in_turn(
+        runs,
+        seconds=seconds,
+        rounds=TIMED_ROUNDS,
+        warm_up=WARM_UP_ROUNDS,
+        time_one=wall_seconds,
+    )
+
+
 def _measured_energy(
     runs: Mapping[str, Callable[[], None]],
     device: torch.device,
@@ -148,8 +145,18 @@ def _measured_energy(
 
 
 def _estimated_energy(
-    times: Mapping[str, np.ndarray], device: torch.device, batch_size: int, watts: float | None
-) -> dict[str, Energy]:
+    times: Mapping[str, np.ndarray] | None,
+    device: torch.device,
+    batch_size: int,
+    watts: float | None,
+    missing: dict[str, str],
+) -> dict[str, Energy] | None:
+    """Energy by the median latency; ``missing`` keeps why the meter, or all energy, is absent."""
+    if times is None:
+        missing.setdefault("energy", "no meter, and no latency to estimate it from")
+        return None
+    if reason := missing.pop("energy", None):
+        missing["energy by the meter"] = reason
     return {
         name: estimate_energy(
             float(np.median(seconds)),
@@ -159,21 +166,6 @@ def _estimated_energy(
         )
         for name, seconds in times.items()
     }
-
-
-def weight_bytes(folder: Path) -> int:
-    """Bytes of the weight files in a saved model's folder.
-
-    Raises:
-        InputError: there are none.
-    """
-    sizes = [path.stat().st_size for path in Path(folder).glob(WEIGHT_FILES)]
-    if not sizes:
-        raise InputError(
-            f"{folder} holds no weights ({WEIGHT_FILES}): give the folder of a model saved with "
-            "save_pretrained"
-        )
-    return sum(sizes)
 
 
 def typical_rows(dataset: Any, count: int) -> Any:

@@ -63,9 +63,9 @@ def device_name(device: torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def thread_count(threads: int) -> str:
-    """CPU threads in words: "1 thread", "2 threads"."""
-    return "1 thread" if threads == 1 else f"{threads} threads"
+def counted(number: int, noun: str) -> str:
+    """Things in words: "1 thread", "2 threads"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _cores() -> int:

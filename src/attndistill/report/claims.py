@@ -56,7 +56,7 @@ def _against_teacher(quality: Quality, difference: Interval) -> str:
     if not difference.excludes(0.0):
         return (
             f"Student against teacher: {figures}. The interval includes 0: no difference in "
-            f"{quality.deciding} is claimed at {quality.rows:,} test rows."
+            f"{quality.deciding} is claimed on {quality.rows:,} test rows."
         )
     return (
         f"The student is {_verdict(quality, difference.value)} in {quality.deciding} than its "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..measure.costs import Cost
 from ..measure.energy import Energy, EnergySource
-from ..measure.environment import thread_count
+from ..measure.environment import counted
 from ..measure.timing import Latency
 from .formatting import (
     factor,
@@ -50,7 +50,7 @@ def _conditions(report: RunReport, cost: Cost) -> Iterator[str]:
         latency = cost.latency[-1]
         yield (
             f"Measured on rows of the test split's median length ({cost.latency[0].input_size}) "
-            f"with {thread_count(latency.threads)} on {report.environment.device.name}, "
+            f"with {counted(latency.threads, 'thread')} on {report.environment.device.name}, "
             "teacher and student in turn."
         )
     if cost.flops is not None:
@@ -142,5 +142,5 @@ def _energy_condition(energy: Energy) -> str:
         case EnergySource.ESTIMATED:
             return (
                 f"Energy is estimated: {energy.method} at batch {energy.batch_size}, so "
-                "it says nothing that the latency does not."
+                "it adds nothing to what the latency says."
             )

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2 import select_autoescape as autoescape
 
 from ..errors import readable
-from ..measure.environment import thread_count
+from ..measure.environment import counted
 from ..metrics.intervals import RESAMPLES
 from .attention_figures import fidelity_plot, heatmaps
 from .claims import arm_claim, comparison_caveats, student_claims
@@ -43,7 +43,7 @@ def render_html(report: RunReport) -> str:
         "duration": duration,
         "percent": percent,
         "short_path": short_path,
-        "thread_count": thread_count,
+        "counted": counted,
     }
     return environment.get_template(TEMPLATE).render(_context(report))
 

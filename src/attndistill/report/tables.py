@@ -39,7 +39,7 @@ ARM_COLUMNS = (
     "seed",
     "terms",
     "quality (95 % interval)",
-    "of the teacher's",
+    "relative to the teacher",
     "training",
 )
 
@@ -178,7 +178,7 @@ def metric_text(metric: Metric) -> str:
 
 
 def ratio_text(quality: Quality) -> str:
-    """The deciding metric over the teacher's: "93.4 %", "1.08×"; empty where it is unknown."""
+    """The deciding metric over the teacher's: "93.4 %", "1.08×"; empty where undefined."""
     if quality.ratio is None:
         return ""
     return metric_ratio(quality.ratio.value, higher_is_better=quality.decisive.higher_is_better)

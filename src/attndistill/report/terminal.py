@@ -87,7 +87,7 @@ def _arms(console: Console, report: RunReport) -> None:
 
 
 def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
-    columns = ("student", "quality (95 %)", "of the teacher's", "parameters", "layer map")
+    columns = ("student", "quality (95 %)", "relative to the teacher", "parameters", "layer map")
     table = _table("Side by side", *columns)
     for report in reports:
         quality, cost = report.student.quality, report.student.cost
