@@ -4,7 +4,7 @@ from metrics.answers import answers, logits_of
 from sklearn.metrics import f1_score
 
 from attndistill.errors import InputError
-from attndistill.metrics import assess_classes, paired_difference, quality_of
+from attndistill.metrics import assess_classes, classification, paired_difference, quality_of
 from attndistill.metrics.classification import expected_calibration_error
 
 
@@ -22,6 +22,14 @@ def test_calibration_gaps_of_one_bin_cancel():
     # Both confidences are .9, in one bin, with one hit: |0.5 − 0.9|.
     logits = logits_of([0.9, 0.1], [0.9, 0.1])
     assert expected_calibration_error(logits, np.array([0, 1])) == pytest.approx(0.4, abs=1e-6)
+
+
+def test_the_bins_of_the_calibration_error_are_named(monkeypatch):
+    monkeypatch.setattr(classification, "CALIBRATION_BINS", 1)
+    # Over and under confidence by .4 cancel in the one bin.
+    assessed = assess_classes(logits_of([0.6, 0.4], [0.6, 0.4], [0.2, 0.8]), np.array([0, 0, 0]))
+    error = assessed.figures["calibration error (ECE, 1 bins)"]
+    assert error.value == pytest.approx(abs(2 * 0.4 - 0.8) / 3, abs=1e-6)
 
 
 def test_full_confidence_is_in_the_last_bin():

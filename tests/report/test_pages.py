@@ -9,7 +9,7 @@ from rich.console import Console
 
 from attndistill.measure.energy import Energy, EnergySource
 from attndistill.metrics.intervals import Interval
-from attndistill.report import RunReport, print_report
+from attndistill.report import RunReport, page, print_report
 from attndistill.report.attention_figures import fidelity_plot
 from attndistill.report.claims import student_claims
 from attndistill.report.formatting import (
@@ -259,3 +259,11 @@ def test_many_layers_of_several_groups_are_named_whole(report):
         assert word in text
     first = report.fidelity[0]
     assert text.count(f"{first.student_layer} ← {first.teacher_layer}") >= 18
+
+
+def test_the_page_takes_its_numbers_from_where_they_are_set(changed, report, monkeypatch):
+    monkeypatch.setattr(page, "RESAMPLES", 1234)
+    device = replace(report.environment.device, cores=1, threads=3)
+    html = render_html(changed(environment=replace(report.environment, device=device)))
+    assert "1 core, 3 threads · intervals" in html
+    assert "1,234 resamples" in html

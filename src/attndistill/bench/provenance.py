@@ -20,7 +20,7 @@ class Stamp:
         date: in ISO form, UTC.
         device: ``cpu`` with the processor's name and torch's threads, or ``cuda`` with the GPU's.
         torch: its version.
-        command: what to type.
+        command: that made it.
     """
 
     commit: str

@@ -1,4 +1,4 @@
-"""Measure every contender of every case, and keep each case's rows as soon as they are there."""
+"""Measure every contender of every case, and write each case's rows as soon as it is done."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def run_benchmark(
     output: Path,
     say: Callable[[str], None],
 ) -> tuple[list[Measurement], list[str]]:
-    """Measure time and memory; a contender that fails is named, and the rest goes on.
+    """Measure time and memory; a contender that fails is named, and the others are measured.
 
     Args:
         benchmark: ``ops`` or ``step``.
@@ -35,7 +35,7 @@ def run_benchmark(
         seconds: of timed rounds for each case.
         stamp: the rows' provenance.
         output: the CSV file, replaced.
-        say: told what goes on, a line at a time.
+        say: receives what goes on, line by line.
 
     Returns:
         The rows, and what failed with its reason.

@@ -28,7 +28,7 @@ class LayerFidelity:
             mean attention of all heads (one value).
         heads: one mean KL per compared head.
         uniform: for scale, per head the KL from the teacher's attention to attention spread evenly
-            over the visible keys: what knowing nothing would give.
+            over the visible keys, as an untrained model would spread it.
         rows: query rows per head.
     """
 

@@ -33,7 +33,7 @@ class Quality:
         rows: N.
         deciding: name of the metric that decides.
         metrics: by name, the deciding one first.
-        baseline: what knowing nothing reaches in the deciding metric; None where no such is known.
+        baseline: what a trivial model reaches in the deciding metric; None where there is none.
         agreement: share of answers (classes, tokens) that are the teacher's.
         ratio: the student's deciding metric over the teacher's; None where the teacher's is 0.
         difference: the student's deciding metric minus the teacher's.

@@ -57,7 +57,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What a model that knows nothing reaches in the deciding metric."""
+    """What a trivial model reaches in the deciding metric."""
 
     name: str
     value: float

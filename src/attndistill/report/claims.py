@@ -9,7 +9,7 @@ from .schema import RunReport
 
 
 def student_claims(report: RunReport) -> list[str]:
-    """Whether the student is worse than its teacher, and better than knowing nothing."""
+    """Whether the student is worse than its teacher, and better than the baseline."""
     quality = report.student.quality
     claims = []
     if quality.difference is not None:
