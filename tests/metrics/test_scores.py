@@ -14,8 +14,6 @@ from attndistill.metrics import (
     quality_of,
     values_of,
 )
-from attndistill.report import compare_arms
-from attndistill.report.comparison import ArmRun
 
 GENERATOR = np.random.default_rng(0)
 
@@ -81,21 +79,6 @@ def test_without_labels_the_teachers_classes_are_the_truth():
     assert quality.decisive.value == 0.75
     assert quality.ratio.value == 0.75
     assert quality_of(teacher).decisive.value == 1.0
-
-
-def test_a_lower_error_is_better_in_the_comparison_of_arms():
-    truth = GENERATOR.normal(size=300)
-    near = assess_values(truth + 0.1, truth)
-    far = assess_values(truth + GENERATOR.normal(0, 1, 300), truth)
-    runs = [
-        ArmRun(name=name, seed=0, terms=(name,), training_seconds=1.0, assessed=assessed)
-        for name, assessed in (("near", near), ("far", far))
-    ]
-    (difference,) = compare_arms(runs).differences
-    from attndistill.report.claims import arm_claim
-
-    claim = arm_claim(difference, quality_of(near))
-    assert claim.startswith("“near” is better in RMSE than “far”: −0.")
 
 
 def test_a_users_metric_is_a_score_like_any_other():

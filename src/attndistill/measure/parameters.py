@@ -1,12 +1,16 @@
-"""The transformer layers of a model and where its parameters are."""
+"""How large a model is: its parameters by where they are, and its weights on disk."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from ..capture import attention_layers
 from ..capture.architectures import layer_path
+from ..errors import InputError
+
+WEIGHT_FILES = "*.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,21 @@ def count_parameters(model: nn.Module) -> Parameters:
         embedding=_count(table for table in tables if id(table) not in in_layers),
         layers=_count(parameter for layer in layers for parameter in layer.parameters()),
     )
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the weight files in a saved model's folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    sizes = [path.stat().st_size for path in Path(folder).glob(WEIGHT_FILES)]
+    if not sizes:
+        raise InputError(
+            f"{folder} holds no weights ({WEIGHT_FILES}): give the folder of a model saved with "
+            "save_pretrained"
+        )
+    return sum(sizes)
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

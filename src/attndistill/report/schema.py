@@ -33,7 +33,7 @@ class SplitSection:
 
     Attributes:
         rows: of the split; None for a stream.
-        origin: how it came about: the file, or "cut from train with seed 0".
+        origin: where it comes from: the file, or "cut from train with seed 0".
         truncation: share of its rows cut at ``max_length`` tokens; None where it is not known
             (streams) or nothing is cut (images).
     """
@@ -64,7 +64,7 @@ class ModelSection:
 
     Attributes:
         name: path or hub name.
-        architecture: for instance ``BertForSequenceClassification, 6 layers, 12 heads, 384``.
+        architecture: for instance ``BertModel, 6 attention layers, 12 heads, 384 wide``.
         quality: on the test rows.
         cost: None where it was not measured.
     """
@@ -109,8 +109,8 @@ class RunReport:
         layer_map: by group of layers, the pairs (student layer, teacher layer) whose attention is
             compared, 0-based.
         data: splits.
-        teacher: the model learned from.
-        student: the model made; its quality is against the teacher on the same rows.
+        teacher: the model it learned from.
+        student: the model trained; its quality is compared with the teacher's on the same rows.
         training: of the student.
         fidelity: per mapped layer; empty where attention was not compared.
         comparison: other arms; empty where there are none.
