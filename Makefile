@@ -51,6 +51,7 @@ docs: .venv/installed
 	.venv/bin/python benchmarks/real/record.py
 	.venv/bin/python docs/generate_support.py
 	.venv/bin/python docs/generate_recipes.py
+	.venv/bin/python docs/generate_architecture.py
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow and not gpu and not real_model"
