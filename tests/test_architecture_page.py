@@ -1,6 +1,7 @@
 """docs/architecture.md and its picture are what the code's imports say."""
 
 import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,3 +43,13 @@ def test_a_path_that_the_code_does_not_have_is_noticed(generator, change, messag
     hops[6] = replace(hops[6], **change)
     with pytest.raises(ValueError, match=message):
         generator.check_path(hops)
+
+
+def test_every_file_that_contributing_names_is_there():
+    root = GENERATOR.parents[1]
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./-]+\.(?:py|md|in\.md))`|\b((?:docs|tests)/[\w./-]+\w)", text)
+    places = (root, root / "src" / "attndistill", root / "src/attndistill/capture/architectures")
+    files = {a or b for a, b in named} - {"families.py"}
+    assert len(files) > 20
+    assert [f for f in files if not any((place / f).exists() for place in places)] == []
