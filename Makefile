@@ -44,13 +44,15 @@ real: .venv/installed-real
 	.venv/bin/python benchmarks/real/summarization.py
 	.venv/bin/python benchmarks/real/record.py decoder lora summarization
 
-# Figures and tables from the committed CSV files; the support page from the models themselves.
+# Figures and tables from the committed CSV files; the support page from the models themselves, the
+# pages on recipes and architecture from the code.
 docs: .venv/installed
 	.venv/bin/python benchmarks/demo_figure.py
 	.venv/bin/python benchmarks/draw.py
 	.venv/bin/python benchmarks/real/record.py
 	.venv/bin/python docs/generate_support.py
 	.venv/bin/python docs/generate_recipes.py
+	.venv/bin/python docs/generate_architecture.py
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow and not gpu and not real_model"
