@@ -5,11 +5,12 @@ make demo && .venv/bin/python benchmarks/demo_figure.py runs/demo
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from attndistill.bench.provenance import source_commit
 
 CSV = Path("benchmarks/results/demo.csv")
 FIGURE = Path("docs/figures/demo.svg")
@@ -18,10 +19,7 @@ FIGURE = Path("docs/figures/demo.svg")
 def rows_of(run: Path) -> list[dict[str, object]]:
     """Teacher and arms of a run's report: accuracy with its 95 % interval, costs, provenance."""
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    common = {"device": report["environment"]["device"]["name"], "commit": commit}
+    common = {"device": report["environment"]["device"]["name"], "commit": source_commit()}
     common |= {"command": "make demo", "test_rows": report["teacher"]["quality"]["rows"]}
     models = [("teacher", "", report["teacher"], report["teacher"]["cost"])]
     cost = report["student"]["cost"]

@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from marked_pages import fill, markdown
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
@@ -132,20 +133,6 @@ def readme_block(rows: Sequence[Measurement]) -> str:
         for name in README_PLOTS
     ]
     return "\n".join(pictures)
-
-
-def markdown(header: Sequence[str], rows: object) -> str:
-    """A table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def fill(text: str, name: str, block: str) -> str:
-    """The text with what stands between the markers of a name replaced."""
-    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    before, rest = text.split(begin)
-    _, after = rest.split(end)
-    return f"{before}{begin}{block}\n{end}{after}"
 
 
 def pages(results: dict[str, list[Measurement]]) -> dict[Path, str]:

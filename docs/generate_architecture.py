@@ -1,8 +1,8 @@
 """Write docs/architecture.md and its picture: rooms, imports and the main path, from the code."""
 
+import ast
 import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -10,8 +10,7 @@ PAGE, PICTURE = ROOT / "docs" / "architecture.md", ROOT / "docs" / "figures" / "
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "tests")]
 
 from draw_rooms import Box, draw_rooms  # noqa: E402
-from read_code import PACKAGE, functions, imported, module_of, reaches, words  # noqa: E402
-from test_architecture import ROOMS  # noqa: E402
+from test_architecture import MODULES, PACKAGE, ROOMS, imports, module_of  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,16 @@ PURPOSES = {
     ),
     "ops": Room(
         "the mathematics, relation × divergence × backend: `blockwise/` and `triton/` are the "
-        "backends; imports torch only",
+        "backends; of other packages it imports torch only",
         0,
         ("relation × divergence", "× backend"),
     ),
     "console": Room("what a command prints on the way"),
+    "reading": Room("plain data (YAML, JSON) into annotated dataclasses and back"),
+    "choices": Room("named choices, whose error lists them"),
     "errors": Room("`InputError`, `ObjectiveError`, and what their messages are made of"),
     "lazy": Room("names that a package loads on first use"),
 }
-TRAINS = ("cli", "recipes", "training", "objectives", "capture", "ops")
-REPORTS = ("export", "measure", "metrics", "report")
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ DOWN = [
     ),
     Hop(
         "capture/interface.py",
-        "listening",
+        "recording",
         "capture/context.py",
         "wraps the attention function in use under its own name, and restores it on exit",
     ),
@@ -182,22 +181,22 @@ DOWN = [
         "keeps query, key, scale, mask and bias of one attention call as an `AttentionRecord`",
     ),
     Hop(
-        "objectives/objective.py",
-        "Objective.loss",
+        "objectives/plan.py",
+        "ObjectivePlan.loss",
         "training/trainer.py",
-        "adds up weight · total / count over the terms",
+        "adds up weight · total / count over the terms fitted to both models",
     ),
     Hop(
-        "objectives/layerwise_term.py",
-        "LayerwiseTerm.total",
-        "objectives/objective.py",
+        "objectives/fitted_layers.py",
+        "FittedLayerwiseTerm.total",
+        "objectives/plan.py",
         "compares each pair of layers that the layer map names; hands on one `Relation` per side "
         "and the rows that count",
     ),
     Hop(
         "ops/api.py",
         "attention_divergence",
-        "objectives/layerwise_term.py",
+        "objectives/fitted_layers.py",
         "checks that both sides fit together and states the comparison as a `Problem`",
     ),
     Hop(
@@ -297,22 +296,60 @@ def check_path(hops: list[Hop]) -> None:
             continue
         if hop.caller not in files[:place]:
             raise ValueError(f"{hop.file} is called from {hop.caller}, which is not before it")
-        if not reaches(hop.caller, module_of(hop.file)):
+        if not reaches(PACKAGE / hop.caller, PACKAGE / hop.file):
             raise ValueError(f"{hop.caller} does not import {hop.file}")
         if not set(hop.function.split(".")) & words(hop.caller):
             raise ValueError(f"{hop.caller} does not name {hop.function}")
 
 
-@cache
+def parsed(file: str) -> ast.Module:
+    """The syntax tree of a file below the package."""
+    return ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+
+
+def functions(file: str) -> set[str]:
+    """The functions of a file, and the methods of its classes as ``Class.method``."""
+    found = set()
+    for node in parsed(file).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            parts = (part for part in node.body if isinstance(part, ast.FunctionDef))
+            found |= {f"{node.name}.{part.name}" for part in parts}
+    return found
+
+
+def words(file: str) -> set[str]:
+    """The names and attributes that the code of a file uses."""
+    nodes = list(ast.walk(parsed(file)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+
+def reaches(caller: Path, callee: Path) -> bool:
+    """Whether a file imports another or a name in it, directly or from a package above it."""
+    module = module_of(callee)
+    targets = {target for pair in imports(caller) for target in (pair[0], ".".join(pair))}
+    packages = {each for each in targets if "." in each and module.startswith(f"{each}.")}
+    return module in targets or any(
+        caller != MODULES[package] and reaches(MODULES[package], callee) for package in packages
+    )
+
+
 def imports_between_rooms() -> dict[str, set[str]]:
     """The other rooms that each room imports."""
     found: dict[str, set[str]] = {room: set() for room in ROOMS}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        file = path.relative_to(PACKAGE).as_posix()
-        room = file.split("/")[0].removesuffix(".py")
+    for module, file in MODULES.items():
+        room = room_of(module)
         if room in found:
-            found[room] |= {target[0] for target in imported(file) if target} & set(ROOMS)
-    return {room: others - {room} for room, others in found.items()}
+            targets = {target for pair in imports(file) for target in (pair[0], ".".join(pair))}
+            found[room] |= {room_of(target) for target in targets} & set(ROOMS) - {room}
+    return found
+
+
+def room_of(module: str) -> str:
+    """The room of a module; empty for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
 
 
 def arrows() -> list[tuple[str, str]]:
@@ -330,29 +367,23 @@ def arrows() -> list[tuple[str, str]]:
     ]
 
 
-def floors() -> dict[str, int]:
-    """The floor of each room of the picture: one below the lowest that imports it."""
-    found: dict[str, int] = {}
-    pairs = arrows()
-    for room in ROOMS:
-        if PURPOSES[room].column is not None:
-            above = [found[upper] for upper, lower in pairs if lower == room]
-            found[room] = 1 + max(above, default=-1)
-    return found
-
-
 def boxes() -> dict[str, Box]:
-    """The boxes of the picture."""
-    return {
-        room: Box(
-            name=room,
-            caption=PURPOSES[room].caption,
-            column=PURPOSES[room].column,
-            floor=floor,
-            kind="trains" if room in TRAINS else "reports" if room in REPORTS else "other",
-        )
-        for room, floor in floors().items()
-    }
+    """The boxes of the picture, each one floor below the lowest that imports it."""
+    kinds = {hop.file.split("/")[0].removesuffix(".py"): "reports" for hop in BACK}
+    kinds |= {hop.file.split("/")[0].removesuffix(".py"): "trains" for hop in DOWN}
+    found: dict[str, Box] = {}
+    pairs = arrows()
+    for room, said in ((room, PURPOSES[room]) for room in ROOMS):
+        if said.column is not None:
+            above = [found[upper].floor for upper, lower in pairs if lower == room]
+            found[room] = Box(
+                name=room,
+                caption=said.caption,
+                column=said.column,
+                floor=1 + max(above, default=-1),
+                kind=kinds.get(room, "other"),
+            )
+    return found
 
 
 def picture() -> str:

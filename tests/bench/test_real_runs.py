@@ -36,4 +36,6 @@ def test_a_table_has_a_line_for_each_arm_and_says_what_made_it(record):
     text = record.table("decoder", [common | row for row in rows])
     assert text.startswith("`go` at commit abc, cpu, 400 test rows")
     assert "| teacher |  | 19.76 |  |\n| task | 0 | 2,235 |  |\n" in text
-    assert "task + logits minus task, perplexity: -30.35 (-36 to -25.1) (seed 0)." in text
+    assert "task + logits minus task, perplexity: −30.35 (−36 to −25.1) (seed 0)." in text
+    rows[-1]["seed"] = "0 1"
+    assert "(seeds 0, 1)." in record.table("decoder", [common | row for row in rows])

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import transformers as hf
 from capture.exactness import (
     flat_gradient,
     largest_errors,
@@ -153,22 +152,6 @@ def test_cross_attention_masks_the_encoders_padding_and_no_query():
     assert torch.equal(records[0].mask.key_valid, batch["attention_mask"].bool())
     assert (probs[batch["attention_mask"][:, None, None].expand_as(probs) == 0] == 0).all()
     torch.testing.assert_close(probs.sum(-1), torch.ones(3, 3, 7))
-
-
-def test_linear_attention_layers_are_named():
-    model, _ = tiny_model(family("Qwen3-Next"))
-    with pytest.warns(UserWarning, match=r"layers 0 \(linear_attention\), 2 \(linear_attention\)"):
-        layers = attention_layers(model)
-    assert [layer.layer for layer in layers] == [0]
-    assert ".1." in layers[0].name
-
-
-def test_attention_modules_that_are_not_captured_are_named():
-    sizes = {"d_model": 12, "d_kv": 4, "d_ff": 9, "num_heads": 3, "num_layers": 1}
-    model = hf.LongT5Model(hf.LongT5Config(vocab_size=31, **sizes))
-    with pytest.warns(UserWarning, match=r"encoder\.block\.0.*outside.*not captured"):
-        layers = attention_layers(model)
-    assert {layer.stack for layer in layers} == {"decoder"}
 
 
 @pytest.mark.parametrize("name", ["Llama", "T5", "BLOOM", "DeBERTa-v2, v3", "GPT-J"])

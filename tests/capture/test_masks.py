@@ -5,6 +5,7 @@ import torch
 from capture.families import family, tiny_model
 
 from attndistill.capture import attention_layers, capture
+from attndistill.capture.attention_call import AttentionCall
 from attndistill.capture.recorder import Recorder
 from attndistill.errors import InputError
 
@@ -79,6 +80,11 @@ def recorder_of_llama():
     return recorder, model.get_submodule(layers[0].name)
 
 
+def call_of(module, implementation, **options):
+    query, key = torch.randn(1, 4, 7, 6), torch.randn(1, 2, 7, 6)
+    return AttentionCall.of_interface(module, implementation, query, key, key, None, options)
+
+
 @pytest.mark.parametrize(
     "packing",
     [
@@ -88,22 +94,31 @@ def recorder_of_llama():
 )
 def test_packing_inside_a_flash_kernel_is_refused(packing):
     recorder, module = recorder_of_llama()
-    query, key = torch.randn(1, 4, 7, 6), torch.randn(1, 2, 7, 6)
     with pytest.raises(InputError, match='set attn_implementation="sdpa"'):
-        recorder.record(module, query, key, key, None, packing, "flash_attention_2")
+        recorder.record(module, call_of(module, "flash_attention_2", **packing))
     # Unpacked positions are not packing.
     positions = {"position_ids": torch.arange(7)[None]}
-    recorder.begin()
     recorder.end()
     recorder.begin()
-    recorder.record(module, query, key, key, None, positions, "flash_attention_2")
+    recorder.record(module, call_of(module, "flash_attention_2", **positions, sliding_window=3))
     recorder.complete()
-    assert recorder.records[0].mask.causal
+    mask = recorder.records[0].mask
+    assert mask.causal
+    assert mask.window == 3
 
 
 def test_arguments_that_choose_keys_are_refused():
     recorder, module = recorder_of_llama()
-    query, key = torch.randn(1, 4, 7, 6), torch.randn(1, 2, 7, 6)
-    chosen = {"indices": torch.zeros(1, 7, 2)}
     with pytest.raises(InputError, match="shapes its softmax by indices"):
-        recorder.record(module, query, key, key, None, chosen, "eager")
+        recorder.record(module, call_of(module, "eager", indices=torch.zeros(1, 7, 2)))
+
+
+@pytest.mark.parametrize(("implementation", "causal"), [("sdpa", True), ("eager", False)])
+def test_without_a_mask_only_a_kernel_masks_causally(implementation, causal):
+    recorder, module = recorder_of_llama()
+    recorder.record(module, call_of(module, implementation, sliding_window=3))
+    recorder.complete()
+    mask = recorder.records[0].mask
+    assert (mask is not None and mask.causal) is causal
+    # Only FlashAttention applies the window itself.
+    assert mask is None or mask.window is None

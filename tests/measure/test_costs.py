@@ -1,5 +1,4 @@
 import copy
-from itertools import cycle
 
 import numpy as np
 import pytest
@@ -7,13 +6,12 @@ import torch
 from tiny import SIZES, make_batch, make_bert, make_encoder
 
 from attndistill.errors import InputError
-from attndistill.measure import costs, measure_costs
-from attndistill.measure.costs import typical_rows, weight_bytes
+from attndistill.measure import costs, energy, measure_costs
+from attndistill.measure.costs import typical_rows
 from attndistill.measure.energy import EnergySource
 from attndistill.measure.flops import count_flops
 from attndistill.measure.memory import peak_memory
-from attndistill.measure.parameters import count_parameters, transformer_layers
-from attndistill.measure.timing import fixed_threads, time_in_turn
+from attndistill.measure.parameters import count_parameters, transformer_layers, weight_bytes
 
 WIDTH, INNER = SIZES["hidden_size"], SIZES["intermediate_size"]
 
@@ -78,30 +76,12 @@ def test_peak_memory_by_hand():
     assert peak_memory(model, {"input": torch.ones(5, 16)}) == 4 * (2 * 16 * 64 + 2 * 5 * 64)
 
 
-def test_latency_takes_turns(monkeypatch):
-    clock = cycle([0.0])
-    monkeypatch.setattr("attndistill.measure.timing.time.perf_counter", lambda: next(clock))
-    calls = []
-    runs = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
-    times = time_in_turn(runs, seconds=1.0)
-    assert calls[6:14] == ["a", "b", "b", "a", "a", "b", "b", "a"]
-    assert len(times["a"]) == len(times["b"]) == 300
+@pytest.fixture
+def no_meter(tmp_path, monkeypatch):
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path / "nothing")
 
 
-def test_threads_are_restored_after_an_error():
-    before = torch.get_num_threads()
-
-    def compute_badly():
-        with fixed_threads(before + 1) as threads:
-            assert torch.get_num_threads() == threads == before + 1
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        compute_badly()
-    assert torch.get_num_threads() == before
-
-
-def test_costs_of_two_models(teacher, student, dataset, collator, tmp_path):
+def test_costs_of_two_models(teacher, student, dataset, collator, tmp_path, no_meter):
     student.save_pretrained(tmp_path)
     costs = measure_costs(
         {"teacher": teacher, "student": student},
@@ -109,9 +89,7 @@ def test_costs_of_two_models(teacher, student, dataset, collator, tmp_path):
         collator,
         batch_sizes=(4, 1),
         folders={"student": tmp_path},
-        threads=1,
         seconds=0.05,
-        powercap=tmp_path,
         watts=100.0,
     )
     of_teacher, of_student = costs["teacher"], costs["student"]
@@ -121,7 +99,7 @@ def test_costs_of_two_models(teacher, student, dataset, collator, tmp_path):
     assert [latency.batch_size for latency in of_student.latency] == [1, 4]
     for latency in of_student.latency:
         assert latency.runs >= 30
-        assert latency.threads == 1
+        assert latency.threads == torch.get_num_threads()
         assert 0 < latency.median_ms <= latency.p95_ms
     seconds = of_student.latency[-1].median_ms / 1000
     assert of_student.energy.joules == pytest.approx(100 * seconds * 1000 / 4)
@@ -129,7 +107,7 @@ def test_costs_of_two_models(teacher, student, dataset, collator, tmp_path):
 
 
 def test_figures_that_cannot_be_measured_are_named_with_the_reason(
-    student, dataset, collator, tmp_path, monkeypatch
+    student, dataset, collator, tmp_path, monkeypatch, no_meter
 ):
     model = copy.deepcopy(student)
     model.config._attn_implementation = "flash_attention_2"
@@ -137,7 +115,7 @@ def test_figures_that_cannot_be_measured_are_named_with_the_reason(
     def out_of_memory(*_):
         raise torch.OutOfMemoryError("out of\nmemory")
 
-    def only_batch_1(runs, *, seconds):
+    def only_batch_1(*_, **__):
         return out_of_memory() if len(calls := only_batch_1.calls) else calls.append(1) or times
 
     only_batch_1.calls, times = [], {"student": np.array([0.1, 0.3])}
@@ -149,7 +127,6 @@ def test_figures_that_cannot_be_measured_are_named_with_the_reason(
         collator,
         batch_sizes=(1, 4),
         folders={"student": tmp_path},
-        powercap=tmp_path,
     )["student"]
     assert found.parameters == count_parameters(student)
     assert [latency.median_ms for latency in found.latency] == [pytest.approx(200.0)]
@@ -166,15 +143,15 @@ def test_figures_that_cannot_be_measured_are_named_with_the_reason(
     assert "no latency" in found.missing["energy"]
 
 
-def test_declared_watts_are_called_so(student, dataset, collator, tmp_path):
-    options = {"batch_sizes": (1,), "seconds": 0.01, "powercap": tmp_path}
+def test_declared_watts_are_called_so(student, dataset, collator, no_meter):
+    options = {"batch_sizes": (1,), "seconds": 0.01}
     for watts, method in ((15.0, "15 W declared"), (None, "65 W assumed")):
         costs = measure_costs({"student": student}, dataset, collator, watts=watts, **options)
-        energy = costs["student"].energy
-        assert energy.source is EnergySource.ESTIMATED
-        assert energy.method.startswith(method)
+        found = costs["student"].energy
+        assert found.source is EnergySource.ESTIMATED
+        assert found.method.startswith(method)
         seconds = costs["student"].latency[-1].median_ms / 1000
-        assert energy.joules == pytest.approx((watts or 65) * seconds * 1000)
+        assert found.joules == pytest.approx((watts or 65) * seconds * 1000)
 
 
 def test_typical_rows_have_the_median_length(dataset):

@@ -1,15 +1,16 @@
 import pytest
 import torch
 
-from attndistill.measure import measure_costs
+from attndistill.measure import energy, measure_costs
 from attndistill.measure.energy import EnergySource, estimate_energy, measure_energy, open_meter
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def powercap(tmp_path):
+def powercap(tmp_path, monkeypatch):
     """A folder as Linux shows it: a package, its cores (part of it), and its memory."""
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
     for zone, name, microjoules in (
         ("intel-rapl:0", "package-0", 1_000),
         ("intel-rapl:0:0", "core", 500),
@@ -39,44 +40,48 @@ def test_measured_where_the_counters_can_be_read(powercap):
 
         return run
 
-    meter = open_meter(CPU, powercap)
+    meter = open_meter(CPU)
     runs = {"teacher": make_run(48_000), "student": make_run(18_000)}
-    energy = measure_energy(runs, meter, batch_size=4, seconds=0.0)
+    found = measure_energy(runs, meter, batch_size=4, seconds=0.0)
     # 0.05 J per batch of 4; the cores are part of the package.
-    assert energy["teacher"].joules == pytest.approx(0.05 / 4 * 1000)
-    assert energy["student"].joules == pytest.approx(0.02 / 4 * 1000)
-    assert energy["student"].source is EnergySource.MEASURED
-    assert energy["student"].method == "RAPL package-0, dram"
-    assert energy["student"].watts is None
+    assert found["teacher"].joules == pytest.approx(0.05 / 4 * 1000)
+    assert found["student"].joules == pytest.approx(0.02 / 4 * 1000)
+    assert found["student"].source is EnergySource.MEASURED
+    assert found["student"].method == "RAPL package-0, dram"
+    assert found["student"].watts is None
 
 
 def test_a_counter_may_wrap_around(powercap):
-    meter = open_meter(CPU, powercap)
+    meter = open_meter(CPU)
     draw(powercap, "intel-rapl:0", 999_500)
     assert int((powercap / "intel-rapl:0" / "energy_uj").read_text()) == 500
     assert meter.joules() == pytest.approx(0.9995)
 
 
 def test_a_meter_that_stands_still_measures_nothing(powercap):
-    meter = open_meter(CPU, powercap)
+    meter = open_meter(CPU)
     assert measure_energy({"a": lambda: None}, meter, batch_size=1, seconds=0.0) is None
 
 
-def test_no_meter_where_there_is_none_or_it_cannot_be_read(tmp_path, powercap):
-    assert open_meter(CPU, tmp_path / "nothing") is None
+def test_no_meter_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path / "nothing")
+    assert open_meter(CPU) is None
+
+
+def test_no_meter_where_it_cannot_be_read(powercap):
     for zone in powercap.iterdir():
         (zone / "energy_uj").unlink()
         # Reading fails, also for root, as for a user without the right to.
         (zone / "energy_uj").mkdir()
-    assert open_meter(CPU, powercap) is None
+    assert open_meter(CPU) is None
 
 
 def test_estimated_says_so_with_its_watts():
-    energy = estimate_energy(0.2, batch_size=32, watts=65.0)
-    assert energy.joules == pytest.approx(65 * 0.2 * 1000 / 32)
-    assert energy.source is EnergySource.ESTIMATED
-    assert energy.watts == 65.0
-    assert energy.method == "65 W assumed × measured seconds"
+    found = estimate_energy(0.2, batch_size=32, watts=65.0)
+    assert found.joules == pytest.approx(65 * 0.2 * 1000 / 32)
+    assert found.source is EnergySource.ESTIMATED
+    assert found.watts == 65.0
+    assert found.method == "65 W assumed × measured seconds"
 
 
 def test_costs_are_measured_where_there_is_a_meter(powercap, student, dataset, collator):
@@ -89,7 +94,6 @@ def test_costs_are_measured_where_there_is_a_meter(powercap, student, dataset, c
             collator,
             batch_sizes=(4,),
             seconds=0.01,
-            powercap=powercap,
         )
     finally:
         handle.remove()
@@ -108,5 +112,5 @@ def test_the_gpu_that_torch_uses_is_the_one_measured():
         torch.randn(4096, 4096, device="cuda").mm(torch.randn(4096, 4096, device="cuda"))
         torch.cuda.synchronize()
 
-    energy = measure_energy({"work": work}, meter, batch_size=1, seconds=1.5)
-    assert energy["work"].source is EnergySource.MEASURED
+    found = measure_energy({"work": work}, meter, batch_size=1, seconds=1.5)
+    assert found["work"].source is EnergySource.MEASURED

@@ -10,7 +10,7 @@ from tiny import make_bert, make_seq2seq, make_seq2seq_batch
 from attndistill.errors import InputError
 from attndistill.matching import GroupMatch, LayerMap, match_layers
 from attndistill.measure import attention_fidelity, sample_attention
-from attndistill.measure.fidelity import HeadPairing
+from attndistill.measure.record_pairs import HeadPairing
 from attndistill.measure.sample import MAX_TOKENS
 
 

@@ -14,8 +14,6 @@ from attndistill.metrics import (
     quality_of,
     values_of,
 )
-from attndistill.report import compare_arms
-from attndistill.report.comparison import ArmRun
 
 GENERATOR = np.random.default_rng(0)
 
@@ -83,21 +81,6 @@ def test_without_labels_the_teachers_classes_are_the_truth():
     assert quality_of(teacher).decisive.value == 1.0
 
 
-def test_a_lower_error_is_better_in_the_comparison_of_arms():
-    truth = GENERATOR.normal(size=300)
-    near = assess_values(truth + 0.1, truth)
-    far = assess_values(truth + GENERATOR.normal(0, 1, 300), truth)
-    runs = [
-        ArmRun(name=name, seed=0, terms=(name,), training_seconds=1.0, assessed=assessed)
-        for name, assessed in (("near", near), ("far", far))
-    ]
-    (difference,) = compare_arms(runs).differences
-    from attndistill.report.claims import arm_claim
-
-    claim = arm_claim(difference, quality_of(near))
-    assert claim.startswith("“near” is better in RMSE than “far”: −0.")
-
-
 def test_a_users_metric_is_a_score_like_any_other():
     mine = Assessment(scores={"Hits, all": mean_score(np.array([1.0, 0.0]))}, truth=np.arange(2))
     assert values_of(mine) == {"hits_all": 0.5}
@@ -110,3 +93,5 @@ def test_a_share_that_is_none_is_refused_at_once():
     with pytest.raises(InputError, match=r"'rmse' is 2\.5, but a share is from 0 to 1.*number"):
         Assessment(scores={"rmse": mean_score(errors)}, truth=np.zeros(2))
     Assessment(scores={"rmse": mean_score(errors, unit="number")}, truth=np.zeros(2))
+    with pytest.raises(InputError, match="unit must be one of 'share', 'number'; got 'numbers'"):
+        Assessment(scores={"rmse": mean_score(errors, unit="numbers")}, truth=np.zeros(2))

@@ -126,7 +126,7 @@ def test_images_count_as_one_item_each():
     student, teacher = make_vit(1, seed=1), make_vit(1, seed=2)
     batch = {"pixel_values": torch.randn(3, 3, 12, 12)}
     term = AttentionTerm()
-    assert term.count(batch) == 3
+    assert term.fitted(student, teacher, "uniform").count(batch) == 3
     reading = readings(student, teacher, batch, a=term)["a"]
     ours, theirs = eager_maps(student, batch)["self"], eager_maps(teacher, batch)["self"]
     assert reading.value == pytest.approx(float(row_kl(ours[0], theirs[0]).mean()), rel=1e-4)
@@ -219,8 +219,3 @@ def test_t5s_position_bias_has_no_relation_heads():
     term = AttentionTerm(stack="encoder", heads="relation")
     with pytest.raises(InputError, match="position bias"):
         readings(student, teacher, make_seq2seq_batch([5], [4]), a=term)
-
-
-def test_an_unfitted_term_says_so():
-    with pytest.raises(InputError, match="not been fitted"):
-        _ = AttentionTerm().match

@@ -23,9 +23,10 @@ from transformers import (
 )
 
 from attndistill import AttentionTerm, Distiller, LogitsTerm, Objective, TaskTerm
+from attndistill.capture.architectures import Item, predicted_item
 from attndistill.errors import InputError
 from attndistill.objectives import tokens
-from attndistill.objectives.output_head import Item, output_head, predicted_item
+from attndistill.objectives.output_head import output_head
 
 TEMPERATURE = 2.0
 OBJECTIVE = Objective({"task": TaskTerm(weight=0.7), "logits": LogitsTerm(weight=0.4)})
@@ -109,7 +110,7 @@ def test_values_and_gradients_are_those_of_whole_logits(family, chunk, monkeypat
     distiller = Distiller(student.eval(), teacher.eval(), objective=OBJECTIVE)
     step = distiller.step(batch)
     assert step.student.logits.numel() == step.teacher.logits.numel() == 0
-    loss, means = distiller.objective.loss(step, distiller.objective.counts(batch))
+    loss, means = distiller.plan.loss(step, distiller.plan.counts(batch))
     loss.backward()
     dense = dense_means(twin, teacher, batch)
     (0.7 * dense["task"] + 0.4 * dense["logits"]).backward()
@@ -226,7 +227,7 @@ def test_classes_of_tokens_and_masked_words_count_per_token():
         assert predicted_item(student) is Item.TOKEN
         distiller = Distiller(student, teacher, objective=OBJECTIVE)
         assert distiller.counts([batch]) == {"task": 13, "logits": 13}
-        means = distiller.objective.means(distiller.step(batch), distiller.counts([batch]))
+        means = distiller.plan.means(distiller.step(batch), distiller.counts([batch]))
         with torch.no_grad():
             outputs = [model(**batch) for model in (student, teacher)]
         rows = batch["labels"] != -100
@@ -244,5 +245,5 @@ def test_models_that_predict_different_things_are_refused():
     attention = Objective({"attention": AttentionTerm()})
     distiller = Distiller(make_llama(1), make_llama(1, vocab_size=101), objective=attention)
     assert distiller.read_terms(make_text_batch([5]))["attention"].value > 0
-    with pytest.raises(InputError, match="unknown item 'word'"):
+    with pytest.raises(InputError, match="item must be one of .*; got 'word'"):
         TaskTerm(item="word")

@@ -126,7 +126,7 @@ def test_a_relation_term_is_the_formula_of_the_paper(workplace, llama, family):
     recipe["student"] = {"keep_layers": [0, 2]}
     loaded = load_recipe(workplace.write(recipe))
     prepared = prepare(loaded)
-    student = new_student(loaded, prepared)
+    student = new_student(loaded, prepared).model
     batch = prepared.first_batch(4)
     reading = dry_step(loaded, prepared, student, batch)["relation"]
     rows = batch["attention_mask"].bool()

@@ -200,7 +200,7 @@ def test_each_kind_of_student_is_made_the_same_for_the_same_seed(workplace):
         (f"{{model: {folder}}}", 4),
     ):
         recipe, prepared = prepared_with(workplace, f"student={student}")
-        one, two = new_student(recipe, prepared), new_student(recipe, prepared)
+        one, two = new_student(recipe, prepared).model, new_student(recipe, prepared).model
         assert one.config.num_hidden_layers == layers
         assert one.config.id2label == prepared.teacher.config.id2label
         for name, tensor in one.state_dict().items():

@@ -98,7 +98,7 @@ def test_every_recipe_of_the_pages_reads(page, number, tmp_path, monkeypatch):
 def test_every_task_has_a_section_and_a_recipe():
     text = (DOCS / "tasks.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## ([a-z-]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
-    assert tuple(sections) == TASKS
+    assert list(sections) == list(TASKS)
     for task, section in sections.items():
         first = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[0]
         assert yaml.safe_load(first)["task"] == task

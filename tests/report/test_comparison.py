@@ -3,8 +3,7 @@ import pytest
 from metrics.answers import answers
 
 from attndistill.errors import InputError
-from attndistill.metrics import quality_of
-from attndistill.metrics.intervals import bootstrap
+from attndistill.metrics import assess_values, quality_of
 from attndistill.report import ArmRun, compare_arms
 from attndistill.report.claims import arm_claim, comparison_caveats
 
@@ -37,6 +36,20 @@ def test_a_clear_difference_is_claimed_and_a_small_one_is_not():
     assert "“task” is worse in accuracy than “full”" in arm_claim(worse, QUALITY)
 
 
+def test_a_lower_error_is_better_in_the_comparison_of_arms():
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=300)
+    near = assess_values(truth + 0.1, truth)
+    far = assess_values(truth + generator.normal(0, 1, 300), truth)
+    runs = [
+        ArmRun(name=name, seed=0, terms=(name,), training_seconds=1.0, assessed=assessed)
+        for name, assessed in (("near", near), ("far", far))
+    ]
+    (difference,) = compare_arms(runs).differences
+    claim = arm_claim(difference, quality_of(near))
+    assert claim.startswith("“near” is better in RMSE than “far”: −0.")
+
+
 def test_one_seed_and_many_intervals_are_owned_up_to():
     one_seed = compare_arms([make_run("a", 0, 9), make_run("b", 0, 8), make_run("c", 0, 7)])
     assert len(comparison_caveats(one_seed)) == 2
@@ -59,34 +72,6 @@ def test_seeds_are_paired_and_their_spread_is_in_the_interval():
     score = comparison.summaries[0].score
     assert score.value == pytest.approx((330 + 420 + 510) / 3 / ROWS)
     assert score.high - score.low > 0.2
-
-
-def test_the_mean_over_seeds_resamples_both():
-    generator = np.random.default_rng(0)
-
-    def bootstrap_mean(scores):
-        return bootstrap(scores[..., None], lambda sums: sums[..., 0] / scores.shape[1], seed=0)
-
-    rows_only = bootstrap_mean(generator.normal(size=(1, 500)))
-    assert rows_only.high - rows_only.low == pytest.approx(2 * 1.96 / np.sqrt(500), rel=0.15)
-    seeds_only = bootstrap_mean(np.repeat([[0.0], [1.0]], 500, axis=1))
-    # Two values 0 and 1 stand for a normal with sd 0.71: t(0.975, 1)·0.71/√2 = 6.35 on each side,
-    # of which the bootstrap's coarse ends (both seeds alike) give 0.5·√2·12.71/1.96.
-    assert seeds_only.value == 0.5
-    assert seeds_only.high == pytest.approx(0.5 + 0.5 * np.sqrt(2) * 12.706 / 1.96, rel=1e-3)
-    assert seeds_only.low == pytest.approx(1 - seeds_only.high)
-
-
-def test_intervals_over_few_seeds_hold_what_they_promise():
-    generator = np.random.default_rng(0)
-    held = 0
-    for trial in range(200):
-        # Five seeds, all of whose rows move together; the true mean is 0.
-        rows = np.repeat(generator.normal(size=(5, 1, 1)), 20, axis=1)
-        interval = bootstrap(rows, lambda sums: sums[..., 0] / 20, seed=trial)
-        held += not interval.excludes(0.0)
-    # 95 % less three standard errors; unwidened, it holds in 83 %.
-    assert held / 200 > 0.90
 
 
 def test_arms_without_a_shared_seed_are_refused():

@@ -9,23 +9,24 @@ from rich.console import Console
 
 from attndistill.measure.energy import Energy, EnergySource
 from attndistill.metrics.intervals import Interval
-from attndistill.report import RunReport, print_report
+from attndistill.report import RunReport, page, print_report
+from attndistill.report.attention_figures import fidelity_plot
 from attndistill.report.claims import student_claims
-from attndistill.report.figures import fidelity_plot, training_curves
 from attndistill.report.formatting import (
     NBSP,
-    count,
+    byte_size,
     duration,
+    factor,
     milliseconds,
     nats,
-    points,
+    short_count,
     short_path,
-    size,
-    times,
+    signed_points,
 )
 from attndistill.report.headlines import headlines
 from attndistill.report.page import render_html
 from attndistill.report.tables import cost_rows
+from attndistill.report.training_figure import training_curves
 
 EVIL = "<script>alert('1')</script>\x07$\\frac{$"
 
@@ -134,7 +135,7 @@ def test_a_page_of_little_has_no_empty_sections(report, changed):
     assert "<svg" not in html
     assert "Costs" not in html
     assert "earn its place" not in html
-    assert "To know before" not in html
+    assert "Before you rely" not in html
 
 
 def test_remote_code_is_told_at_the_top(changed):
@@ -158,7 +159,7 @@ def test_a_difference_is_claimed_only_where_its_interval_excludes_zero(report, c
         quality = replace(report.student.quality, difference=interval)
         return student_claims(changed(student=replace(report.student, quality=quality)))[0]
 
-    assert "no difference in accuracy is claimed at 37 test rows" in claim(-0.03, 0.01)
+    assert "no difference in accuracy is claimed on 37 test rows" in claim(-0.03, 0.01)
     assert claim(-0.03, -0.01).startswith("The student is worse in accuracy")
     assert claim(0.01, 0.03).startswith("The student is better in accuracy")
 
@@ -182,16 +183,16 @@ def test_figures_that_were_not_measured_are_said(report, changed):
     )
     assert [headline.label for headline in headlines(bare)][1:] == ["fewer parameters"]
     html = render_html(bare)
-    assert "Not measured of the student: FLOPs (no &lt;formula&gt;)." in html
+    assert "Not measured for the student: FLOPs (no &lt;formula&gt;)." in html
     assert "FLOPs per example" not in html
     cost = replace(report.student.cost, flops=None)
     half = replace(report, student=replace(report.student, cost=cost))
     row = next(row for row in cost_rows(half) if row.label == "FLOPs per example")
     assert (row.student, row.gain) == ("not measured", "")
-    assert row.teacher == count(report.teacher.cost.flops.total)
+    assert row.teacher == short_count(report.teacher.cost.flops.total)
     shown = io.StringIO()
     print_report(bare, console=Console(file=shown, width=200))
-    assert "Not measured of the teacher: energy (no meter)." in " ".join(shown.getvalue().split())
+    assert "Not measured for the teacher: energy (no meter)." in " ".join(shown.getvalue().split())
     assert "Peak memory is weights plus live tensors at the largest batch." in html
     assert RunReport.from_json(bare.to_json()).student.cost == bare.student.cost
 
@@ -232,18 +233,19 @@ def test_curves_are_the_terms_and_metrics_only():
 
 
 def test_figures_as_people_read_them():
-    assert count(22_700_000) == f"22.7{NBSP}M"
-    assert count(999_600) == f"1000{NBSP}k"
-    assert count(12) == "12"
-    assert size(90_900_000) == f"90.9{NBSP}MB"
+    assert short_count(22_700_000) == f"22.7{NBSP}M"
+    assert short_count(999_600) == f"1000{NBSP}k"
+    assert short_count(12) == "12"
+    assert byte_size(90_900_000) == f"90.9{NBSP}MB"
     assert milliseconds(8.4249) == f"8.42{NBSP}ms"
     assert milliseconds(12_340) == f"12.3{NBSP}s"
     assert duration(3700) == f"1{NBSP}h 1{NBSP}min"
     assert duration(59.9996) == f"60{NBSP}s"
     assert [nats(kl) for kl in (0.0, 4e-6, 0.25)] == ["0.0000", "<0.0001", "0.2500"]
-    assert times(1.984) == "1.98×"
-    assert times(1234.5) == "1,234×"
-    assert [points(p) for p in (-0.0123, 0.004, 0.0, -0.0001)] == ["−1.2", "+0.4", "0.0", "0.0"]
+    assert factor(1.984) == "1.98×"
+    assert factor(1234.5) == "1,234×"
+    differences = (-0.0123, 0.004, 0.0, -0.0001)
+    assert [signed_points(d) for d in differences] == ["−1.2", "+0.4", "0.0", "0.0"]
     assert short_path("/a/b/minilm/model") == "…/minilm/model"
     assert short_path("runs/demo/student") == "runs/demo/student"
 
@@ -257,3 +259,11 @@ def test_many_layers_of_several_groups_are_named_whole(report):
         assert word in text
     first = report.fidelity[0]
     assert text.count(f"{first.student_layer} ← {first.teacher_layer}") >= 18
+
+
+def test_the_page_takes_its_numbers_from_where_they_are_set(changed, report, monkeypatch):
+    monkeypatch.setattr(page, "RESAMPLES", 1234)
+    device = replace(report.environment.device, cores=1, threads=3)
+    html = render_html(changed(environment=replace(report.environment, device=device)))
+    assert "1 core, 3 threads · intervals" in html
+    assert "1,234 resamples" in html

@@ -58,6 +58,10 @@ def test_wrong_rows_are_named(task, row, expected):
     ("settings", "expected"),
     [
         ({"max_length": 1}, "at least 2 tokens"),
+        (
+            {"problem_type": "regresion"},
+            "problem_type must be one of 'single_label_classification'",
+        ),
         ({"stride": 126}, "stride must be from 0 to below"),
         ({"stride": -1}, "stride must be"),
         ({"stride": 4, "columns": TextColumns(text_pair="b")}, "leave text_pair out"),

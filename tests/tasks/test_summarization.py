@@ -8,11 +8,10 @@ from tasks.language import make_decoder, make_seq2seq, make_word_tokenizer
 from attndistill.errors import InputError
 from attndistill.measure import generate
 from attndistill.metrics import assess_summaries, quality_of
-from attndistill.tasks import Summarization
-from attndistill.tasks.summarization import DecoderSummarization, EncoderDecoderSummarization
+from attndistill.tasks.summarization import DecoderSummarization, Summarization
 
 WORDS = [*"abcdefghij", "TL;DR:", "sum:"]
-BOTH = EncoderDecoderSummarization(max_length=6, max_target_length=3)
+BOTH = Summarization(max_length=6, max_target_length=3)
 ALONE = DecoderSummarization(max_length=6, max_target_length=3)
 ROWS = [{"text": "a b c", "summary": "b"}, {"text": "a b c d e f g h", "summary": "a b c d"}]
 
@@ -40,10 +39,12 @@ def refused(call, *args, **options):
 def test_the_models_config_says_which_way():
     settings = Summarization(max_length=9, template="sum: {text}")
     both = settings.fitted(make_seq2seq("t5", 8).config)
-    assert both == EncoderDecoderSummarization(max_length=9, template="sum: {text}")
+    assert both == settings
     assert both.positions == 64
-    assert settings.fitted(make_decoder("gpt2", 8).config).positions == 9 + 64
-    assert settings.longest == both.longest == 9
+    alone = settings.fitted(make_decoder("gpt2", 8).config)
+    assert alone == DecoderSummarization(max_length=9, template="sum: {text}")
+    assert alone.positions == 9 + 64
+    assert settings.longest == alone.longest == 9
 
 
 def test_an_encoder_decoder_reads_the_text_and_writes_the_summary(tokenizer):

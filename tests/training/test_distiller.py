@@ -1,5 +1,8 @@
 """The loss for a loop of one's own: the same as the trainer's, and no useless work."""
 
+import weakref
+from unittest import mock
+
 import pytest
 import torch
 from tiny import (
@@ -50,7 +53,7 @@ def test_parts_of_a_step_add_up_to_it():
     assert summed == pytest.approx(float(distiller.loss(whole).detach()), rel=1e-5)
 
 
-def test_a_teachers_records_are_let_go_with_their_last_reading():
+def test_a_teachers_records_are_freed_with_their_last_comparison():
     student, teacher, batch = make_bert(2, seed=1), make_bert(4, seed=2), make_batch([9, 4, 7])
     terms = {
         "attention": AttentionTerm(layers=[[0, 1], [1, 3]]),
@@ -58,18 +61,45 @@ def test_a_teachers_records_are_let_go_with_their_last_reading():
     }
     distiller = Distiller(student, teacher, objective=Objective(terms))
     step, counts = distiller.step(batch), distiller.counts([batch])
-    once = distiller.objective.let_go(step)
-    loss, _ = distiller.objective.loss(once, counts)
-    assert not once.teacher_attention
-    for _ in range(2):  # a step by itself may be read again
-        assert float(distiller.objective.loss(step, counts)[0]) == float(loss)
+    read = distiller.plan.means(step, counts)
+    assert len(step.teacher_attention) == 2  # means may be read any number of times
+    alive = {key: weakref.ref(record.query) for key, record in step.teacher_attention.items()}
+    seen = []
+    compare = AttentionTerm.relation_pairs
 
-    class Own(AttentionTerm):
+    def watched(term, ours, theirs):
+        seen.append({key for key, query in alive.items() if query() is not None})
+        return compare(term, ours, theirs)
+
+    with mock.patch.object(AttentionTerm, "relation_pairs", watched):
+        loss, means = Distiller(student, teacher, objective=Objective(terms)).plan.loss(
+            step, counts
+        )
+    assert not step.teacher_attention
+    # "attention" compares layers 1 and 3, "also" layer 1 twice: 3 is freed after its only reading.
+    assert [{layer for _, layer in each} for each in seen] == [{1, 3}, {1, 3}, {1}, {1}]
+    assert {name: float(value) for name, value in means.items()} == {
+        name: float(value.detach()) for name, value in read.items()
+    }
+
+
+def test_a_term_of_ones_own_may_read_any_record_wherever_it_stands():
+    class Own:
+        weight = 1.0
+        needs_teacher = True
+
+        def count(self, batch):
+            return torch.tensor(1)
+
         def total(self, step):
-            return super().total(step) + super().total(step)
+            queries = [record.query for record in step.teacher_attention.values()]
+            return step.student.logits.sum() * sum(query.sum() for query in queries)
 
-    distiller = Distiller(student, teacher, objective=Objective({"own": Own()}))
-    distiller.loss(batch).backward()
+    for names in (("attention", "own"), ("own", "attention")):
+        kinds = {"attention": AttentionTerm(), "own": Own()}
+        objective = Objective({name: kinds[name] for name in names})
+        distiller = Distiller(make_bert(2, seed=1), make_bert(4, seed=2), objective=objective)
+        distiller.loss(make_batch([9, 4, 7])).backward()
 
 
 def test_the_terms_of_a_loss_are_told_with_it():

@@ -230,7 +230,6 @@ def test_a_frozen_layer_makes_its_term_silent(tmp_path):
 class Constant:
     weight = 1.0
     needs_teacher = False
-    needs_attention = False
 
     def count(self, batch):
         return torch.tensor(1)

@@ -1,4 +1,4 @@
-"""What is measured: one size of one problem, and who is measured on it."""
+"""What is measured: one size of one problem, and the contenders measured on it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor
 Run = Callable[[], tuple[Tensor, ...]]
 """One forward and backward; whatever it returns is dropped before the next."""
 Setup = Callable[[], Run]
-"""Makes inputs or models, and the run on them. It can be pickled: memory is measured elsewhere."""
+"""Makes inputs or models, and the run on them; pickled for the process that measures memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Case:
 
     Attributes:
         kind: the loss: a divergence, or ``score_mse``.
-        batch, heads, length, head_dim: B, H, N and D; queries and keys are as many.
+        batch, heads, length, head_dim: B, H, N and D; there are as many queries as keys.
         dtype: of queries and keys, by torch's name.
         causal: whether a query sees the keys up to itself only.
         device: ``cpu`` or ``cuda``.
@@ -41,7 +41,7 @@ class Case:
 
     @property
     def product_flops(self) -> float:
-        """Floating-point operations of one matrix product, 2·B·H·N²·D; under a causal mask half."""
+        """Floating-point operations of one matrix product, 2·B·H·N²·D; half under a causal mask."""
         whole = 2.0 * self.batch * self.heads * self.length**2 * self.head_dim
         return whole / 2 if self.causal else whole
 
@@ -54,8 +54,8 @@ class Entry:
         case: the size.
         setups: by the contender's name.
         products: by the contender's name, how many N×N×D matrix products it carries out; for
-            TFLOP/s, left out where that says nothing.
-        time_only: contenders whose memory says nothing.
+            TFLOP/s; left out where they are not counted.
+        time_only: contenders whose memory is not comparable.
     """
 
     case: Case

@@ -1,4 +1,4 @@
-"""Who is measured on the losses: ours, the textbook's, and yardsticks of what is possible."""
+"""The contenders for the losses: ours, the textbook's, and yardsticks of what is possible."""
 
 import math
 import os
@@ -37,7 +37,7 @@ class Contender:
             (a yardstick returns what it computes).
         maps: N×N maps it holds at the worst moment; 0 if none.
         products: N×N×D matrix products it carries out for KL and its gradients.
-        time_only: its memory says nothing.
+        time_only: its memory is not comparable.
     """
 
     prepare: Callable[[Case, Inputs], Run]
@@ -117,7 +117,7 @@ def _dense_compiled(case: Case, inputs: Inputs) -> Run:
 
 def _textbrewer(case: Case, inputs: Inputs) -> Run:
     if case.causal:
-        raise ValueError("TextBrewer's losses know no causal mask")
+        raise ValueError("TextBrewer's losses take no causal mask")
     student, teacher, scale = inputs[:2], inputs[2:], case.head_dim**-0.5
     textbrewer.load_losses()
     return _with_gradients(
@@ -126,7 +126,7 @@ def _textbrewer(case: Case, inputs: Inputs) -> Run:
 
 
 def _matrix_products(case: Case, inputs: Inputs) -> Run:
-    """S_s = Q_s K_s^T, S_t = Q_t K_t^T, dQ = dS K, dK = dS^T Q, into memory that is there."""
+    """S_s = Q_s K_s^T, S_t = Q_t K_t^T, dQ = dS K, dK = dS^T Q, into memory allocated before."""
     query, key, teacher_query, teacher_key = (tensor.detach() for tensor in inputs)
     scores = query.new_empty(*query.shape[:3], case.length)
     query_gradient, key_gradient = torch.empty_like(query), torch.empty_like(key)
@@ -176,7 +176,6 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-OURS = ("blockwise", "blockwise-uncompiled", "triton")
 # blockwise on half the length: the two in turn show how time grows.
 HALF_LENGTH = "blockwise-half-length"
 # Products: dense and blockwise form both score matrices and two gradients; flash attention and
@@ -208,7 +207,7 @@ def why_not(case: Case, name: str) -> str | None:
     if maps_bytes > room:
         return (
             f"{name} is not measured at N={case.length}: its N×N maps take about "
-            f"{maps_bytes / 2**30:.1f} GiB, over half of the memory there is"
+            f"{maps_bytes / 2**30:.1f} GiB, over half of the memory available"
         )
     return None
 

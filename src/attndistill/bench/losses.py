@@ -6,7 +6,7 @@ from functools import partial
 from .cases import Case, Entry
 from .contenders import CONTENDERS, HALF_LENGTH, contender_run, why_not
 
-# Contenders by what they show. TextBrewer knows no causal mask.
+# Contenders by what they show. TextBrewer takes no causal mask.
 TEXTBOOK = ("dense", "dense-compiled", "textbrewer")
 CPU = ("blockwise", "blockwise-uncompiled")
 GPU = ("triton", "blockwise")
@@ -26,7 +26,7 @@ def entries(
         device: ``cpu`` or ``cuda``.
         quick: a few small cases instead of all.
         only: measure these contenders alone; empty for all.
-        say: told, once each, why a contender is left out.
+        say: receives, once each, the reason why a contender is left out.
     """
     suite = {
         ("cpu", True): _cpu_quick,

@@ -21,7 +21,7 @@ class Measurement:
     Attributes:
         commit, date, device, torch, command: see `Stamp`.
         benchmark: ``ops`` or ``step``.
-        contender: who was measured.
+        contender: its name.
         kind, dtype, batch, heads, length, head_dim, causal: see `Case`.
         what: ``time_ms`` of one forward and backward (ops) or one training step, or
             ``memory_mib``: peak memory over what was there before the call.

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from .. import __version__
+from ..measure.environment import counted, device_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,11 +16,11 @@ class Stamp:
     """The provenance of a measurement.
 
     Attributes:
-        commit: of the source tree (``-dirty`` with changes not committed), or else the version.
+        commit: see `source_commit`.
         date: in ISO form, UTC.
         device: ``cpu`` with the processor's name and torch's threads, or ``cuda`` with the GPU's.
         torch: its version.
-        command: what to type.
+        command: that made it.
     """
 
     commit: str
@@ -30,33 +31,30 @@ class Stamp:
 
 
 def stamp(device: str, command: str, commit: str | None = None) -> Stamp:
-    """The stamp of this process; ``commit`` where the source tree does not know it."""
+    """The stamp of this process; ``commit`` overrides that of the source tree."""
     return Stamp(
-        commit=commit or _commit() or __version__,
+        commit=commit or source_commit(),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        device=device_name(device),
+        device=_in_words(device),
         torch=torch.__version__,
         command=command,
     )
 
 
-def device_name(device: str) -> str:
-    """The device in words."""
-    if device == "cuda":
-        return f"cuda: {torch.cuda.get_device_name()}"
-    from ..measure.environment import cpu_name
-
-    return f"cpu: {cpu_name()}, {torch.get_num_threads()} threads"
-
-
-def _commit() -> str | None:
+def source_commit() -> str:
+    """The commit of the source tree, ``-dirty`` with changes not committed, or else the version."""
     source = Path(__file__).parents[3]
     if not (source / ".git").exists():
-        return None
+        return __version__
     described = subprocess.run(
         ["git", "-C", str(source), "describe", "--always", "--dirty", "--exclude", "*"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return described.stdout.strip() or None
+    return described.stdout.strip() or __version__
+
+
+def _in_words(device: str) -> str:
+    name = f"{device}: {device_name(torch.device(device))}"
+    return name if device == "cuda" else f"{name}, {counted(torch.get_num_threads(), 'thread')}"

@@ -1,10 +1,10 @@
-"""Peak memory of a call over what was there before it: inputs, weights, optimizer state.
+"""Peak memory of a call above what was allocated before it: inputs, weights, optimizer state.
 
 On a GPU this is what the allocator handed out. On a CPU it is the resident memory of a process of
 its own, which the kernel's and the compiler's scratch are part of: Linux keeps the peak
 (``VmHWM``) and lets a process reset it. There the C allocator gives every large block back as it
-is freed, so that no run hides in memory left over from another; as this costs time, memory and
-time are never measured in one process.
+is freed, so that no run reuses memory left over from another; as this costs time, memory and time
+are never measured in one process.
 """
 
 import gc

@@ -1,13 +1,16 @@
-"""Measure every contender of every case, and keep each case's rows as soon as they are there."""
+"""Measure every contender of every case, and write each case's rows as soon as it is done."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..measure.timing import cuda_seconds, time_in_turn, wall_seconds
 from .cases import Entry, Run, Setup
 from .measurement import MEMORY, TIME, Measurement, append_csv, summarise
 from .provenance import Stamp
 from .resident_memory import PeakMeter, peak_meter
-from .timing import time_in_turn
+
+# At least and at most.
+TIMED_ROUNDS = (3, 40)
 
 Samples = dict[str, list[float]]
 """By contender, the values of its runs."""
@@ -23,7 +26,7 @@ def run_benchmark(
     output: Path,
     say: Callable[[str], None],
 ) -> tuple[list[Measurement], list[str]]:
-    """Measure time and memory; a contender that fails is named, and the rest goes on.
+    """Measure time and memory; a contender that fails is named, and the others are measured.
 
     Args:
         benchmark: ``ops`` or ``step``.
@@ -32,7 +35,7 @@ def run_benchmark(
         seconds: of timed rounds for each case.
         stamp: the rows' provenance.
         output: the CSV file, replaced.
-        say: told what goes on, a line at a time.
+        say: receives what goes on, line by line.
 
     Returns:
         The rows, and what failed with its reason.
@@ -79,7 +82,14 @@ def _times(entry: Entry, device: str, seconds: float, failures: list[str]) -> Sa
         runs[name] = run
 
     _each(entry, "time", make, failures)
-    return time_in_turn(runs, device=device, seconds=seconds)
+    times = time_in_turn(
+        runs,
+        seconds=seconds,
+        rounds=TIMED_ROUNDS,
+        warm_up=0,
+        time_one=cuda_seconds if device == "cuda" else wall_seconds,
+    )
+    return {name: (1000 * of_one).tolist() for name, of_one in times.items()}
 
 
 def _peaks(entry: Entry, meter: PeakMeter, failures: list[str]) -> Samples:

@@ -15,12 +15,12 @@ NEEDED = "TextBrewer is not measured; to have it: pip install --no-deps textbrew
 
 
 def is_installed() -> bool:
-    """Whether the package is there, with or without what it depends on."""
+    """Whether the package is installed, with or without its dependencies."""
     return find_spec("textbrewer") is not None
 
 
 def load_losses() -> ModuleType:
-    """TextBrewer's module of losses alone: the package as a whole asks for tensorboard."""
+    """TextBrewer's module of losses alone: importing the whole package needs tensorboard."""
     if "textbrewer.losses" not in sys.modules:
         spec = find_spec("textbrewer")
         if spec is None:
@@ -42,7 +42,7 @@ def textbrewer_loss(
     """TextBrewer's loss for ``kl``, ``mse`` or ``score_mse``, on maps as its users give it.
 
     Its ``att_ce_loss`` is the cross-entropy: KL plus the teacher's entropy, with KL's gradient. A
-    mask of ones is given because without one both losses take scores below -0.001 for masked.
+    mask of ones is given because without one both losses treat scores below −0.001 as masked.
     """
     losses = load_losses()
     maps_s = scores(*student, scale, None)

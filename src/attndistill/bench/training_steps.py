@@ -28,7 +28,7 @@ Batch = dict[str, Tensor]
 def entries(
     device: str, *, quick: bool, only: Sequence[str], say: Callable[[str], None]
 ) -> list[Entry]:
-    """The cases and contenders of a run, as for the losses; none is ever left out unasked."""
+    """The cases and contenders of a run, as for the losses; all that ``only`` allows."""
     tokens, lengths = (QUICK_TOKENS, QUICK_LENGTHS) if quick else (TOKENS, LENGTHS)
     found = []
     for length in lengths:

@@ -1,6 +1,6 @@
 """How queries, keys and values leave a model, under any attention backend."""
 
-from .architectures import AttentionLayer, attention_layers, depth, skipped_parts
+from .architectures import AttentionLayer, attention_layers, skipped_parts
 from .context import capture
 from .record import AttentionRecord
 
@@ -9,6 +9,5 @@ __all__ = [
     "AttentionRecord",
     "attention_layers",
     "capture",
-    "depth",
     "skipped_parts",
 ]

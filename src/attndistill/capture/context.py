@@ -8,7 +8,7 @@ from torch import nn
 
 from ..errors import InputError
 from .architectures import AttentionLayer, attention_layers, base_model
-from .interface import listening
+from .interface import recording
 from .record import AttentionRecord
 from .recorder import Recorder
 from .wrapping import wrapped_method
@@ -52,7 +52,7 @@ def capture(
     available = attention_layers(model)
     recorder = Recorder(model, available, _select(available, layers), values=values, stop=stop)
     with ExitStack() as stack:
-        stack.enter_context(listening(recorder))
+        stack.enter_context(recording(recorder))
         stack.enter_context(_within_forward(model, recorder))
         stack.enter_context(_silent_in_generate(model, recorder))
         yield recorder.records
@@ -80,7 +80,7 @@ def _select(available: list[AttentionLayer], wanted: LayerSelection | None) -> l
 
 @contextmanager
 def _within_forward(model: nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Record from the start of each top-level forward to its end, also an unhappy one."""
+    """Record from the start of each top-level forward to its end, also where it fails."""
     handles = [
         model.register_forward_pre_hook(lambda *_: recorder.begin()),
         model.register_forward_hook(lambda *_: recorder.complete()),

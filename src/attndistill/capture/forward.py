@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .architectures import base_model
+from .architectures import base_model, transformers_model
 from .recorder import StopForward
 
 
@@ -18,7 +18,7 @@ def run_model(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
 
     With a cache, packed sequences would attend to each other, in training mode too.
     """
-    known = forward_columns(base_model(model))
+    known = forward_columns(model)
     inputs: dict[str, Any] = {name: value for name, value in batch.items() if name in known}
     if "use_cache" in known:
         inputs["use_cache"] = False
@@ -36,7 +36,7 @@ def run_teacher(teacher: nn.Module, batch: Mapping[str, Tensor]) -> Any:
 
 
 def unlabelled(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch without labels; a seq2seq model's decoder is still shown the target."""
+    """The batch without labels; a seq2seq model's decoder still reads the target."""
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     shift = getattr(base_model(model), "prepare_decoder_input_ids_from_labels", None)
     if shift is not None and "labels" in batch and "decoder_input_ids" not in batch:
@@ -45,7 +45,7 @@ def unlabelled(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def can_stop(model: nn.Module) -> bool:
-    """Whether a forward may end in its middle: one that is compiled or sharded may not."""
+    """Whether a forward may end half-way: that of a compiled or sharded model may not."""
     wrapped = base_model(model) is not model
     return not wrapped and all(
         module._compiled_call_impl is None and not hasattr(module, "_get_fsdp_state")
@@ -54,9 +54,8 @@ def can_stop(model: nn.Module) -> bool:
 
 
 def forward_columns(model: nn.Module) -> frozenset[str]:
-    """The arguments that the model's forward names (through PEFT's wrappers)."""
-    inner = getattr(model, "get_base_model", None)
-    return _argument_names(type(inner() if inner is not None else model))  # type: ignore[arg-type]
+    """The arguments that the model's forward names, through all its wrappers."""
+    return _argument_names(type(transformers_model(model)))  # type: ignore[arg-type]
 
 
 @contextmanager

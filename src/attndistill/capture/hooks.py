@@ -1,6 +1,6 @@
-"""Listen inside attention modules that do not look up an attention function.
+"""Record attention inside modules that do not look up an attention function.
 
-The parts of such a module that `Rebuilding` names (projections, methods) are heard while its
+The parts of such a module that `Rebuilding` names (projections, methods) are observed while its
 forward runs; at its end their tensors are put together and recorded.
 """
 
@@ -20,41 +20,29 @@ Note = Callable[[str, tuple[Any, ...], Any], None]
 
 
 @contextmanager
-def hearing(recorder: Recorder, module: nn.Module, implementation: str) -> Iterator[None]:
-    """Let ``recorder`` hear this module's attention for the length of the context."""
+def recording_inside(recorder: Recorder, module: nn.Module) -> Iterator[None]:
+    """Let ``recorder`` record this module's attention for the length of the context."""
     how = rebuilding(module)
     assert how is not None
     signature = inspect.signature(attention_forward(module))
     calls: dict[str, PartCall] = {}
 
     def note(part: str, inputs: tuple[Any, ...], output: Any) -> None:
-        if recorder.active:
+        if recorder.wants(module):
             calls.setdefault(part, PartCall(inputs=inputs, output=output))
 
     def record(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], __: Any) -> None:
-        if not recorder.active:
+        if not recorder.wants(module):
             return
         given = signature.bind(module, *args, **kwargs)
         given.apply_defaults()
         call = how.rebuild(module, given.arguments, calls)
         calls.clear()
-        recorder.record(
-            module,
-            call.query,
-            call.key,
-            call.value,
-            call.attention_mask,
-            {
-                "scaling": call.scaling,
-                "position_bias": call.position_bias,
-                "is_causal": how.causal,
-            },
-            implementation,
-        )
+        recorder.record(module, call)
 
     with ExitStack() as stack:
         for part in how.parts:
-            stack.enter_context(_heard(module, part, note))
+            stack.enter_context(_noting(module, part, note))
         # A forward that failed half-way leaves calls behind.
         stack.callback(module.register_forward_pre_hook(lambda *_: calls.clear()).remove)
         stack.callback(module.register_forward_hook(record, with_kwargs=True).remove)
@@ -63,7 +51,7 @@ def hearing(recorder: Recorder, module: nn.Module, implementation: str) -> Itera
 
 
 @contextmanager
-def _heard(module: nn.Module, part: str, note: Note) -> Iterator[None]:
+def _noting(module: nn.Module, part: str, note: Note) -> Iterator[None]:
     """Note the calls of a submodule or of a method of the module."""
     submodule = getattr(module, part)
     if isinstance(submodule, nn.Module):
@@ -74,10 +62,10 @@ def _heard(module: nn.Module, part: str, note: Note) -> Iterator[None]:
             hook.remove()
         return
 
-    def heard(method: Callable, *args: Any, **kwargs: Any) -> Any:
+    def noted(method: Callable, *args: Any, **kwargs: Any) -> Any:
         output = method(*args, **kwargs)
         note(part, args, output)
         return output
 
-    with wrapped_method(module, part, heard):
+    with wrapped_method(module, part, noted):
         yield

@@ -1,4 +1,4 @@
-"""Listen to a model's attention, first of all where it looks up its attention and mask functions.
+"""Record a model's attention where it looks up its attention and mask functions.
 
 The function in use is wrapped under its own name, in the table the model looks it up in, and put
 back when the last recorder leaves. No model or config is touched, so models that share a config or
@@ -15,7 +15,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.utils.generic import GeneralInterface
 
 from .architectures import attention_config, attention_forward, uses_attention_interface
-from .hooks import hearing
+from .attention_call import AttentionCall
+from .hooks import recording_inside
 from .masks import note_mask
 from .recorder import Recorder
 
@@ -25,8 +26,8 @@ _wrapped: dict[tuple[int, str], tuple[list[Recorder], Callable | None]] = {}
 
 
 @contextmanager
-def listening(recorder: Recorder) -> Iterator[None]:
-    """Let ``recorder`` hear the attention calls of its modules for the length of the context."""
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Let ``recorder`` record the calls of its attention modules for the length of the context."""
     with ExitStack() as stack:
         for layer in {layer.name: layer for layer in recorder.wanted}.values():
             module = recorder.model.get_submodule(layer.name)
@@ -36,7 +37,7 @@ def listening(recorder: Recorder) -> Iterator[None]:
                 interface = attention_forward(module).__globals__["ALL_ATTENTION_FUNCTIONS"]
                 tables[_recording_attention] = interface
             else:
-                stack.enter_context(hearing(recorder, module, implementation))
+                stack.enter_context(recording_inside(recorder, module))
             for wrap, table in tables.items():
                 stack.enter_context(_wrapping(table, implementation, wrap, recorder))
         _recorders.append(recorder)
@@ -79,8 +80,13 @@ def _recording_attention(implementation: str, original: Callable | None) -> Call
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        for recorder in _recorders:
-            recorder.record(module, query, key, value, attention_mask, kwargs, implementation)
+        recorders = [recorder for recorder in _recorders if recorder.wants(module)]
+        if recorders:
+            call = AttentionCall.of_interface(
+                module, implementation, query, key, value, attention_mask, kwargs
+            )
+            for recorder in recorders:
+                recorder.record(module, call)
         # Eager attention is not in the table: each modelling file has its own.
         run = original or attention_forward(module).__globals__["eager_attention_forward"]
         return run(module, query, key, value, attention_mask, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Attention masks in compact form, seen as Transformers builds them."""
+"""Attention masks in compact form, noted as Transformers builds them."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from transformers.masking_utils import (
 )
 
 from ..ops import AttentionMask
+from .attention_call import AttentionCall
 
 # The functions that Transformers composes its patterns of, for their code.
 _AND = and_masks()
@@ -66,8 +67,8 @@ def _known_parts(pattern: Callable) -> dict[str, Any] | None:
     """What causal order, a window and packed sequences make of a pattern; None for any other.
 
     Positions within a packed sequence go up by one, so distances in it are those of the row.
-    Transformers hands over its patterns as closures, told apart by the code they run. One not
-    recognised is no less exact: it stays an index function.
+    Transformers passes its patterns as closures, which are told apart by the code they run. A
+    pattern that is not recognised stays an index function, which is no less exact.
     """
     found: dict[str, Any] = {"causal": False}
     overlays = []
@@ -132,25 +133,25 @@ def note_mask(
     return result
 
 
-def seen_mask(
-    attention_mask: Tensor | AttentionMask | None,
-    built: list[BuiltMask],
-    *,
-    causal: bool,
-    window: int | None,
+def mask_and_bias(
+    call: AttentionCall, built: list[BuiltMask]
 ) -> tuple[AttentionMask | None, Tensor | None]:
-    """The mask and additive bias that an attention function was called with.
+    """The mask and additive bias of an attention call; each None where there is none.
 
     Args:
-        attention_mask: what the model passed: None, a bool or additive [B, 1|H, Q, K] tensor, or
-            the [B, K] key padding that FlashAttention takes; or an `AttentionMask` as it is.
+        call: the call.
         built: the masks noted in this forward.
-        causal: whether the backend itself masks causally when it is given no [B, 1|H, Q, K] mask.
-        window: the sliding window that the backend itself applies then.
-
-    Returns:
-        (mask, bias); each None where there is none.
     """
+    mask, bias = _split_mask(call, built)
+    if bias is None or call.position_bias is None:
+        return mask, call.position_bias if bias is None else bias
+    return mask, bias + call.position_bias
+
+
+def _split_mask(
+    call: AttentionCall, built: list[BuiltMask]
+) -> tuple[AttentionMask | None, Tensor | None]:
+    attention_mask = call.attention_mask
     if isinstance(attention_mask, AttentionMask):
         return attention_mask, None
     for mask_object, mask in built:
@@ -158,9 +159,10 @@ def seen_mask(
             return mask, None
     if attention_mask is None or attention_mask.dim() == 2:
         key_valid = None if attention_mask is None else attention_mask.bool()
-        if key_valid is None and not causal and window is None:
+        if key_valid is None and not call.is_causal and call.sliding_window is None:
             return None, None
-        return AttentionMask(key_valid=key_valid, causal=causal, window=window), None
+        mask = AttentionMask(key_valid=key_valid, causal=call.is_causal, window=call.sliding_window)
+        return mask, None
     if attention_mask.dtype == torch.bool:
         return AttentionMask(visible=attention_mask), None
     # An additive mask hides a key by (nearly) the dtype's lowest number.

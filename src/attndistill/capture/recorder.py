@@ -1,20 +1,16 @@
 """What one capture context wants, and the records of the forward under way."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError
-from ..ops import AttentionMask
 from .architectures import AttentionLayer
-from .masks import BuiltMask, seen_mask
+from .attention_call import AttentionCall
+from .masks import BuiltMask, mask_and_bias
 from .record import AttentionRecord
-
-# Arguments of attention functions that choose keys or add to the softmax, and are not read.
-UNREAD_ARGUMENTS = ("indices", "block_indices", "sinks")
 
 
 class StopForward(Exception):
@@ -85,35 +81,27 @@ class Recorder:
         self._calls.clear()
         self._found.clear()
 
-    def record(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | AttentionMask | None,
-        kwargs: Mapping[str, Any],
-        implementation: str,
-    ) -> None:
-        """Note the arguments of one attention call, if its module is wanted."""
-        if not self.active or module not in self._layers_of:
-            return
+    def wants(self, module: nn.Module) -> bool:
+        """Whether a call of this attention module has to be given to `record` now."""
+        return self.active and module in self._layers_of
+
+    def record(self, module: nn.Module, call: AttentionCall) -> None:
+        """Note one call of a module that this recorder `wants`, if its layer is asked for."""
         layer = self._called_layer(module)
         if layer not in self.wanted:
             return
         self._check_gradient(layer)
-        _check_readable(layer, query, attention_mask, kwargs, implementation)
-        mask, bias = self._mask_and_bias(module, query, attention_mask, kwargs, implementation)
-        scale = kwargs.get("scaling")
+        _check_readable(layer, call)
+        mask, bias = mask_and_bias(call, self.built_masks)
         self._found[layer] = AttentionRecord(
-            query=query,
-            key=key,
-            value=value if self.values else None,
-            scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
+            query=call.query,
+            key=call.key,
+            value=call.value if self.values else None,
+            scale=call.scaling,
             mask=mask,
             bias=bias,
-            softcap=kwargs.get("softcap"),
-            sinks=kwargs.get("s_aux"),
+            softcap=call.softcap,
+            sinks=call.sinks,
             stack=layer.stack,
             kind=layer.kind,
             layer=layer.layer,
@@ -141,53 +129,14 @@ class Recorder:
                 'gradient_checkpointing_kwargs={"use_reentrant": False}'
             )
 
-    def _mask_and_bias(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        attention_mask: Tensor | AttentionMask | None,
-        kwargs: Mapping[str, Any],
-        implementation: str,
-    ) -> tuple[Any, Tensor | None]:
-        # Where sdpa and flash get no Q×K mask they mask causally themselves, by this flag alone;
-        # eager never does: its masks are always built.
-        is_causal = kwargs.get("is_causal")
-        is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        mask, bias = seen_mask(
-            attention_mask,
-            self.built_masks,
-            causal=bool(is_causal) and implementation != "eager" and query.shape[2] > 1,
-            window=kwargs.get("sliding_window") if "flash" in implementation else None,
-        )
-        position_bias = kwargs.get("position_bias")
-        if position_bias is not None:
-            bias = position_bias if bias is None else bias + position_bias
-        return mask, bias
 
-
-def _check_readable(
-    layer: AttentionLayer,
-    query: Tensor,
-    attention_mask: Tensor | AttentionMask | None,
-    kwargs: Mapping[str, Any],
-    implementation: str,
-) -> None:
-    unread = [name for name in UNREAD_ARGUMENTS if kwargs.get(name) is not None]
-    if unread:
+def _check_readable(layer: AttentionLayer, call: AttentionCall) -> None:
+    if call.unread:
         raise InputError(
-            f"{layer.name} shapes its softmax by {', '.join(unread)}, which capture does not read; "
-            "use a model without it"
+            f"{layer.name} shapes its softmax by {', '.join(call.unread)}, which capture does not "
+            "read; use a model without it"
         )
-    if "flash" not in implementation or attention_mask is not None:
-        return
-    # FlashAttention finds packed sequences by these, and separates them inside its kernel.
-    positions = kwargs.get("position_ids")
-    restarts = (
-        query.shape[0] == 1
-        and positions is not None
-        and bool((positions[..., 1:] != positions[..., :-1] + 1).any())
-    )
-    if restarts or kwargs.get("cu_seq_lens_q") is not None:
+    if call.separates_packed:
         raise InputError(
             "packed sequences under FlashAttention are separated inside its kernel, where capture "
             'does not see it: set attn_implementation="sdpa", or pad instead of packing'

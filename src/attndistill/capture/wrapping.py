@@ -10,7 +10,7 @@ Around = Callable[..., Any]
 
 
 class _Wrapped:
-    """A method of one object with those who wrap it; `own` is what stood in the object itself."""
+    """A method of one object and what is called around it; `own` is the attribute it replaced."""
 
     def __init__(self, method: Callable, own: Any) -> None:
         update_wrapper(self, method)

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from ..choices import Option
 from ..errors import InputError
 
 LayerMapSpec = str | Sequence[Sequence[int]] | Mapping[int, int]
 
 
-class LayerStrategy(StrEnum):
+class LayerStrategy(Option):
     """Named layer maps."""
 
     UNIFORM = "uniform"
     LAST = "last"
     FIRST = "first"
+
+    @classmethod
+    def _argument(cls) -> str:
+        return "a layer map that is not pairs [[student layer, teacher layer], …]"
 
 
 @dataclass(frozen=True)
@@ -50,27 +54,24 @@ def resolve_layer_map(spec: LayerMapSpec, student_layers: int, teacher_layers: i
             deeper than the teacher for ``"last"`` and ``"first"``.
     """
     if isinstance(spec, str):
-        return LayerMap(tuple(enumerate(_strategy(spec, student_layers, teacher_layers))))
+        teachers = _teachers(LayerStrategy(spec), student_layers, teacher_layers)
+        return LayerMap(tuple(enumerate(teachers)))
     pairs = tuple(_pairs(spec.items() if isinstance(spec, Mapping) else spec))
     _check_pairs(pairs, student_layers, teacher_layers)
     return LayerMap(pairs)
 
 
-def _strategy(name: str, student_layers: int, teacher_layers: int) -> list[int]:
-    if name not in list(LayerStrategy):
-        raise InputError(
-            f"unknown layer map {name!r}: choose {', '.join(LayerStrategy)}, "
-            "or give pairs [[student layer, teacher layer], …]"
-        )
-    if name == LayerStrategy.UNIFORM:
+def _teachers(strategy: LayerStrategy, student_layers: int, teacher_layers: int) -> list[int]:
+    """The teacher layer of each student layer."""
+    if strategy is LayerStrategy.UNIFORM:
         depth_ratio = teacher_layers / student_layers
         return [max(0, round((i + 1) * depth_ratio - 1)) for i in range(student_layers)]
     if student_layers > teacher_layers:
         raise InputError(
-            f"layer map {name!r} needs a student no deeper than its teacher, but the student has "
-            f"{student_layers} layers and the teacher {teacher_layers}; use 'uniform' or pairs"
+            f"layer map '{strategy}' needs a student no deeper than its teacher, but the student "
+            f"has {student_layers} layers and the teacher {teacher_layers}; use 'uniform' or pairs"
         )
-    start = teacher_layers - student_layers if name == LayerStrategy.LAST else 0
+    start = teacher_layers - student_layers if strategy is LayerStrategy.LAST else 0
     return list(range(start, start + student_layers))
 
 

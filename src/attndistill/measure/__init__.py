@@ -1,4 +1,4 @@
-"""Measuring models: what they say, what they cost and how their attention compares."""
+"""Measuring models: their outputs, their costs and how their attention compares."""
 
 from .attempts import attempt
 from .costs import Cost, measure_costs

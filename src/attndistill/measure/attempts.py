@@ -1,4 +1,4 @@
-"""Figures that may fail to be measured: what is missing is said, and nothing else is lost."""
+"""Figures that may fail to be measured: the reason is kept, and nothing else is lost."""
 
 from collections.abc import Callable, MutableMapping
 from typing import TypeVar
@@ -7,12 +7,12 @@ T = TypeVar("T")
 
 
 def attempt(figure: str, measure: Callable[[], T], missing: MutableMapping[str, str]) -> T | None:
-    """The figure, or None with the reason in ``missing``: a finished training is not lost for it.
+    """The figure, or None with the reason in ``missing``: a finished training is not lost with it.
 
     Args:
         figure: its name.
         measure: measures it.
-        missing: receives name and reason.
+        missing: receives its name and the reason.
     """
     try:
         return measure()

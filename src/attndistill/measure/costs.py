@@ -13,14 +13,16 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from .attempts import attempt
-from .energy import ASSUMED_WATTS, POWERCAP, Energy, estimate_energy, measure_energy, open_meter
+from .energy import ASSUMED_WATTS, Energy, estimate_energy, measure_energy, open_meter
 from .flops import Flops, count_flops
 from .inference import Collator, batches, inference, input_size, model_inputs
 from .memory import peak_memory
-from .parameters import Parameters, count_parameters
-from .timing import Latency, fixed_threads, time_in_turn
+from .parameters import Parameters, count_parameters, weight_bytes
+from .timing import Latency, time_in_turn, wall_seconds
 
-WEIGHT_FILES = "*.safetensors"
+WARM_UP_ROUNDS = 3
+# At least and at most.
+TIMED_ROUNDS = (30, 300)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +55,10 @@ def measure_costs(
     *,
     batch_sizes: Sequence[int] = (1, 32),
     folders: Mapping[str, Path] | None = None,
-    threads: int | None = None,
     seconds: float = 3.0,
     watts: float | None = None,
-    powercap: Path = POWERCAP,
 ) -> dict[str, Cost]:
-    """Measure models on the same rows of typical length, in turn, with fixed threads.
+    """Measure models on the same rows of typical length, in turn.
 
     A figure that cannot be measured is left out, with the reason in ``Cost.missing``.
 
@@ -68,12 +68,10 @@ def measure_costs(
         collator: makes a batch of a list of rows.
         batch_sizes: examples per forward.
         folders: by name, where a model is saved.
-        threads: CPU threads; None for torch's current number.
         seconds: of latency measurement per batch size, all models together; and of energy
             measurement per model.
         watts: declared power for the energy estimate where no meter can be read; None for a
             common processor's or GPU's.
-        powercap: where Linux shows the processor's energy counters.
 
     Raises:
         InputError: the data set is empty.
@@ -87,24 +85,19 @@ def measure_costs(
         for size in (1, *sizes)
     }
     common: dict[str, str] = {}
-    with inference(*models.values()), fixed_threads(threads) as used_threads:
+    with inference(*models.values()):
         runs = {
             size: {name: _forward(model, prepared[name, size]) for name, model in models.items()}
             for size in sizes
         }
-        timed = {}
-        for size in sizes:
-            time_runs = partial(time_in_turn, runs[size], seconds=seconds)
-            timed[size] = attempt(f"latency at batch {size}", time_runs, common)
-        measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds, powercap)
+        timed = {
+            size: attempt(f"latency at batch {size}", partial(_times, runs[size], seconds), common)
+            for size in sizes
+        }
+        measure = partial(_measured_energy, runs[sizes[-1]], device, sizes[-1], seconds)
         energy = attempt("energy", measure, common)
-    times = timed[sizes[-1]]
-    if energy is None and times is not None:
-        if reason := common.pop("energy", None):
-            common["energy by the meter"] = reason
-        energy = _estimated_energy(times, device, sizes[-1], watts)
-    elif energy is None:
-        common.setdefault("energy", "no meter, and no latency to estimate it from")
+    if energy is None:
+        energy = _estimated_energy(timed[sizes[-1]], device, sizes[-1], watts, common)
     costs = {}
     for name, model in models.items():
         missing = dict(common)
@@ -115,7 +108,7 @@ def measure_costs(
             parameters=count_parameters(model),
             size_bytes=on_disk,
             latency=tuple(
-                _latency(times[name], prepared[name, size], used_threads)
+                _latency(times[name], prepared[name, size])
                 for size, times in timed.items()
                 if times
             ),
@@ -129,22 +122,41 @@ def measure_costs(
     return costs
 
 
+def _times(runs: Mapping[str, Callable[[], None]], seconds: float) -> dict[str, np.ndarray]:
+    return time_in_turn(
+        runs,
+        seconds=seconds,
+        rounds=TIMED_ROUNDS,
+        warm_up=WARM_UP_ROUNDS,
+        time_one=wall_seconds,
+    )
+
+
 def _measured_energy(
     runs: Mapping[str, Callable[[], None]],
     device: torch.device,
     batch_size: int,
     seconds: float,
-    powercap: Path,
 ) -> dict[str, Energy] | None:
-    meter = open_meter(device, powercap)
+    meter = open_meter(device)
     if meter is None:
         return None
     return measure_energy(runs, meter, batch_size=batch_size, seconds=seconds)
 
 
 def _estimated_energy(
-    times: Mapping[str, np.ndarray], device: torch.device, batch_size: int, watts: float | None
-) -> dict[str, Energy]:
+    times: Mapping[str, np.ndarray] | None,
+    device: torch.device,
+    batch_size: int,
+    watts: float | None,
+    missing: dict[str, str],
+) -> dict[str, Energy] | None:
+    """Energy by the median latency; ``missing`` keeps why the meter, or all energy, is absent."""
+    if times is None:
+        missing.setdefault("energy", "no meter, and no latency to estimate it from")
+        return None
+    if reason := missing.pop("energy", None):
+        missing["energy by the meter"] = reason
     return {
         name: estimate_energy(
             float(np.median(seconds)),
@@ -154,21 +166,6 @@ def _estimated_energy(
         )
         for name, seconds in times.items()
     }
-
-
-def weight_bytes(folder: Path) -> int:
-    """Bytes of the weight files in a saved model's folder.
-
-    Raises:
-        InputError: there are none.
-    """
-    sizes = [path.stat().st_size for path in Path(folder).glob(WEIGHT_FILES)]
-    if not sizes:
-        raise InputError(
-            f"{folder} holds no weights ({WEIGHT_FILES}): give the folder of a model saved with "
-            "save_pretrained"
-        )
-    return sum(sizes)
 
 
 def typical_rows(dataset: Any, count: int) -> Any:
@@ -202,7 +199,7 @@ def _forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Callable[[], N
     return run
 
 
-def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Latency:
+def _latency(seconds: np.ndarray, batch: dict[str, Tensor]) -> Latency:
     median, p95 = np.percentile(1000 * seconds, [50, 95])
     return Latency(
         batch_size=len(next(iter(batch.values()))),
@@ -210,5 +207,5 @@ def _latency(seconds: np.ndarray, batch: dict[str, Tensor], threads: int) -> Lat
         median_ms=float(median),
         p95_ms=float(p95),
         runs=len(seconds),
-        threads=threads,
+        threads=torch.get_num_threads(),
     )

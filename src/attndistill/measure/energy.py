@@ -28,8 +28,8 @@ class Energy:
 
     Attributes:
         joules: of 1,000 examples.
-        source: measured by a meter, or estimated as declared watts × seconds. An estimate says
-            nothing that the latency does not say.
+        source: measured by a meter, or estimated as watts × seconds. An estimate adds nothing to
+            what the latency says.
         method: the meter read, or how it was estimated.
         watts: the declared or assumed power of an estimate; None where measured.
         batch_size: examples per forward.
@@ -101,13 +101,13 @@ class NvmlMeter:
         return drawn
 
 
-def open_meter(device: torch.device, powercap: Path = POWERCAP) -> EnergyMeter | None:
+def open_meter(device: torch.device) -> EnergyMeter | None:
     """The meter of the device, or None where it has none that this user may read."""
     if device.type == "cuda":
         return _open_nvml(device)
     zones = [
         zone
-        for zone in sorted(powercap.glob("intel-rapl:*"))
+        for zone in sorted(POWERCAP.glob("intel-rapl:*"))
         if _read_or_none(zone / "energy_uj") is not None
         and _read(zone / "name").startswith(("package", "dram"))
     ]
@@ -130,7 +130,7 @@ def measure_energy(
         seconds: of each run, in all its blocks.
 
     Returns:
-        By name, or None where the meter stands still (some virtual machines show one that does).
+        By name, or None where the meter does not advance (as on some virtual machines).
     """
     joules = dict.fromkeys(runs, 0.0)
     examples = dict.fromkeys(runs, 0)

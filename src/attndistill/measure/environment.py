@@ -40,29 +40,35 @@ class Environment:
 
 
 def detect_environment(device: torch.device | None = None) -> Environment:
-    """Of this process; ``device`` is the models' (default: the CPU)."""
-    on_gpu = device is not None and device.type == "cuda"
+    """Versions and device of this process; ``device`` is the models' (default: the CPU)."""
     return Environment(
         attndistill=__version__,
         torch=torch.__version__,
         transformers=version("transformers"),
         python=platform.python_version(),
         device=Device(
-            name=torch.cuda.get_device_name(device) if on_gpu else cpu_name(),
+            name=device_name(device or torch.device("cpu")),
             cores=_cores(),
             threads=torch.get_num_threads(),
         ),
     )
 
 
+def device_name(device: torch.device) -> str:
+    """The processor's or the GPU's name, as its maker gives it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def counted(number: int, noun: str) -> str:
+    """Things in words: "1 thread", "2 threads"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def cpu_name() -> str:
-    """The processor's, as its maker calls it."""
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""Floating-point operations of a forward, in all and in the transformer layers alone."""
+"""Floating-point operations of a forward: in total and in the transformer layers alone."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ..errors import InputError
 from .inference import inference, input_size
 from .parameters import transformer_layers
 
-# FlopCounterMode sees every operation of these; of an external kernel it would count nothing.
+# FlopCounterMode sees every operation of these; an external kernel would count as nothing.
 COUNTABLE_ATTENTION = ("eager", "sdpa")
 
 
@@ -33,7 +33,7 @@ class Flops:
 def count_flops(model: PreTrainedModel, batch: dict[str, Tensor]) -> Flops:
     """Count the operations of one forward, per example of ``batch``.
 
-    Softmax, norms and activations are not counted, as usual in the field. Padding is.
+    Softmax, norms and activations are not counted, as usual in the field; padding is.
 
     Raises:
         InputError: the model's attention implementation cannot be counted.

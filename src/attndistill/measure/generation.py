@@ -1,15 +1,13 @@
-"""What a model writes."""
+"""Texts that a model generates."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from .inference import inference
+from .inference import batch_starts, inference
 
 
 def generate(
@@ -21,13 +19,13 @@ def generate(
     batch_size: int,
     description: str = "",
 ) -> list[str]:
-    """Write one text per prompt, as the model's generation config says.
+    """Generate one text per prompt, as the model's generation config says.
 
     Args:
-        model: an encoder–decoder, which reads the prompt, or a decoder, which goes on after it.
+        model: an encoder–decoder, which reads the prompt, or a decoder, which continues it.
         prompts: token ids.
         tokenizer: of the model.
-        max_new_tokens: at most; a length of the generation config's own goes before it.
+        max_new_tokens: at most; a length in the model's generation config takes precedence.
         batch_size: texts at a time.
         description: shown beside a progress bar on stderr; no bar when empty.
 
@@ -39,15 +37,8 @@ def generate(
     # The longest first, so that a batch has little padding and memory runs out at once or never.
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
     written = [""] * len(prompts)
-    starts = track(
-        range(0, len(order), batch_size),
-        description=description,
-        console=Console(stderr=True),
-        disable=not description,
-        transient=True,
-    )
     with inference(model):
-        for start in starts:
+        for start in batch_starts(len(order), batch_size, description):
             rows = order[start : start + batch_size]
             texts = _write(model, [prompts[row] for row in rows], tokenizer, max_new_tokens)
             for row, text in zip(rows, texts, strict=True):
@@ -62,7 +53,7 @@ def _write(
     ids = torch.full((len(prompts), width), tokenizer.pad_token_id)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
-        # A decoder goes on after the last token, so its prompts end together.
+        # A decoder continues after the last token, so its prompts are padded on the left.
         decoder = not model.config.is_encoder_decoder
         place = slice(width - len(prompt), width) if decoder else slice(0, len(prompt))
         ids[row, place] = torch.tensor(prompt)

@@ -1,6 +1,6 @@
 """A model's outputs on every row of a data set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,13 +94,13 @@ def inference(*models: nn.Module) -> Iterator[None]:
 
 
 def model_inputs(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those of a batch's tensors that the model's forward names, without ``labels``."""
+    """The tensors of a batch that the model's forward takes, without ``labels``."""
     known = forward_columns(model) - {"labels"}
     return {name: tensor for name, tensor in batch.items() if name in known}
 
 
 def input_size(batch: dict[str, Tensor]) -> str:
-    """What one example of a batch is, padding included: "24 tokens", "3×224×224 pixels"."""
+    """The size of one example of a batch, with padding: "24 tokens", "3×224×224 pixels"."""
     if "pixel_values" in batch:
         return "×".join(map(str, batch["pixel_values"].shape[1:])) + " pixels"
     sizes = [batch[name].shape[1] for name in ("input_ids", "decoder_input_ids") if name in batch]
@@ -116,13 +116,17 @@ def batches(
     description: str = "",
 ) -> Iterator[dict[str, Tensor]]:
     """The batches of a data set in order, on ``device``."""
-    starts = track(
-        range(0, len(dataset), batch_size),
+    for start in batch_starts(len(dataset), batch_size, description):
+        rows = [dataset[row] for row in range(start, min(start + batch_size, len(dataset)))]
+        yield {name: tensor.to(device) for name, tensor in collator(rows).items()}
+
+
+def batch_starts(rows: int, batch_size: int, description: str) -> Iterable[int]:
+    """The first row of each batch; a ``description`` shows a progress bar on stderr."""
+    return track(
+        range(0, rows, batch_size),
         description=description,
         console=Console(stderr=True),
         disable=not description,
         transient=True,
     )
-    for start in starts:
-        rows = [dataset[row] for row in range(start, min(start + batch_size, len(dataset)))]
-        yield {name: tensor.to(device) for name, tensor in collator(rows).items()}

@@ -1,11 +1,16 @@
-"""The transformer layers of a model and where its parameters are."""
+"""How large a model is: its parameters by where they are, and its weights on disk."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from ..capture import attention_layers
+from ..capture.architectures import layer_path
+from ..errors import InputError
+
+WEIGHT_FILES = "*.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +34,7 @@ def transformer_layers(model: nn.Module) -> dict[str, nn.Module]:
     A layer is the item of the outermost ``ModuleList`` around an attention module; where there is
     none, the attention module itself.
     """
-    names = [_layer_name(model, layer.name) for layer in attention_layers(model)]
+    names = [layer_path(model, layer.name) for layer in attention_layers(model)]
     return {name: model.get_submodule(name) for name in dict.fromkeys(names)}
 
 
@@ -45,12 +50,19 @@ def count_parameters(model: nn.Module) -> Parameters:
     )
 
 
-def _layer_name(model: nn.Module, attention_name: str) -> str:
-    parts = attention_name.split(".")
-    for depth in range(1, len(parts)):
-        if isinstance(model.get_submodule(".".join(parts[:depth])), nn.ModuleList):
-            return ".".join(parts[: depth + 1])
-    return attention_name
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the weight files in a saved model's folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    sizes = [path.stat().st_size for path in Path(folder).glob(WEIGHT_FILES)]
+    if not sizes:
+        raise InputError(
+            f"{folder} holds no weights ({WEIGHT_FILES}): give the folder of a model saved with "
+            "save_pretrained"
+        )
+    return sum(sizes)
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..matching import GroupMatch, Queries
-from .fidelity import HeadPairing, RecordPair, paired_records
+from .record_pairs import HeadPairing, RecordPair, paired_records
 
 MAX_TOKENS = 48
 DECIMALS = 4
@@ -94,7 +94,7 @@ def sample_attention(
     batch = {
         name: tensor[:, :MAX_TOKENS].to(student.device)
         for name, tensor in batch.items()
-        if tensor.dim() == 2  # labels of a whole text have no places
+        if tensor.dim() == 2  # the label of a whole text has no token positions
     }
     tokens = {
         queries: _tokens(batch, name, tokenizer)

@@ -1,16 +1,11 @@
-"""Latency of several models, measured in turn so that a drift of the machine hits all alike."""
+"""Times of several calls, measured in turn so that a drift of the machine hits all alike."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-
-WARM_UP_ROUNDS = 3
-MIN_ROUNDS = 30
-MAX_ROUNDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,41 +30,54 @@ class Latency:
 
 
 def time_in_turn(
-    runs: Mapping[str, Callable[[], object]], *, seconds: float
+    runs: Mapping[str, Callable[[], object]],
+    *,
+    seconds: float,
+    rounds: tuple[int, int],
+    warm_up: int,
+    time_one: Callable[[Callable[[], object]], float],
 ) -> dict[str, np.ndarray]:
     """Time calls round by round, each name once per round and in reverse order every other round.
 
     Args:
-        runs: by name, a call that does (and finishes) one forward.
-        seconds: rounds go on this long, within MIN_ROUNDS and MAX_ROUNDS.
+        runs: by name, the call to time.
+        seconds: rounds go on this long, within their bounds.
+        rounds: the fewest and the most.
+        warm_up: rounds before them that are not timed.
+        time_one: the seconds of one call, such as `wall_seconds`.
 
     Returns:
         By name, the seconds of each round.
     """
+    fewest, most = rounds
     order = list(runs)
-    for _ in range(WARM_UP_ROUNDS):
+    for _ in range(warm_up):
         for name in order:
             runs[name]()
     times: dict[str, list[float]] = {name: [] for name in order}
     end = time.perf_counter() + seconds
-    for round_number in range(MAX_ROUNDS):
-        if round_number >= MIN_ROUNDS and time.perf_counter() > end:
+    for number in range(most):
+        if number >= fewest and time.perf_counter() > end:
             break
         for name in order:
-            start = time.perf_counter()
-            runs[name]()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time_one(runs[name]))
         order.reverse()
     return {name: np.array(times[name]) for name in runs}
 
 
-@contextmanager
-def fixed_threads(threads: int | None) -> Iterator[int]:
-    """Compute with this many CPU threads (None: as they are); restored on exit."""
-    before = torch.get_num_threads()
-    threads = before if threads is None else threads
-    torch.set_num_threads(threads)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(before)
+def wall_seconds(run: Callable[[], object]) -> float:
+    """Wall-clock seconds of a call that returns when its work is done."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def cuda_seconds(run: Callable[[], object]) -> float:
+    """Seconds between two events on the current GPU, around the work that a call queues there."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    run()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000

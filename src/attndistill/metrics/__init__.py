@@ -7,15 +7,14 @@ from .classification import assess_classes, assess_label_sets, assess_unlabelled
 from .embeddings import assess_similarities
 from .intervals import Interval
 from .language import assess_language
-from .quality import Metric, Quality, paired_difference, quality_of
-from .scores import Assessment, Baseline, Figure, Score, mean_score, ratio_score, values_of
+from .quality import Quality, paired_difference, quality_of
+from .scores import Assessment, Baseline, Metric, Score, mean_score, ratio_score, values_of
 from .summaries import assess_summaries
 from .tagging import assess_tags
 
 __all__ = [
     "Assessment",
     "Baseline",
-    "Figure",
     "Interval",
     "Metric",
     "Quality",

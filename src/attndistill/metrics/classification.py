@@ -1,10 +1,19 @@
-"""Classes, sets of labels and numbers: what a model with one output per text or image is worth."""
+"""Quality of models with one output per text or image: a class, a set of labels or a number."""
 
 import numpy as np
 from scipy.stats import rankdata
 
-from ..errors import InputError
-from .scores import Assessment, Baseline, Figure, Score, Unit, f1_score, mean_score, ratio
+from .scores import (
+    Assessment,
+    Baseline,
+    Metric,
+    Score,
+    Unit,
+    check_any_rows,
+    f1_score,
+    mean_score,
+    ratio,
+)
 
 CALIBRATION_BINS = 15
 
@@ -16,7 +25,7 @@ def assess_classes(logits: np.ndarray, labels: np.ndarray) -> Assessment:
         logits: float32 [N, C].
         labels: int64 [N].
     """
-    _check_rows(labels)
+    check_any_rows(len(labels))
     classes = logits.argmax(1)
     seen = np.union1d(labels, classes)
     truth, predicted = labels[:, None] == seen, classes[:, None] == seen
@@ -26,7 +35,7 @@ def assess_classes(logits: np.ndarray, labels: np.ndarray) -> Assessment:
             "macro-F1": f1_score(truth & predicted, truth.astype(int) + predicted),
         },
         figures={
-            "calibration error (ECE, 15 bins)": Figure(
+            f"calibration error (ECE, {CALIBRATION_BINS} bins)": Metric(
                 value=expected_calibration_error(logits, labels), higher_is_better=False
             )
         },
@@ -39,7 +48,7 @@ def assess_classes(logits: np.ndarray, labels: np.ndarray) -> Assessment:
 def assess_unlabelled(logits: np.ndarray, teacher: Assessment | None) -> Assessment:
     """Rows without labels: the teacher's classes are the truth; the teacher's own agree."""
     classes = logits.argmax(1)
-    _check_rows(classes)
+    check_any_rows(len(classes))
     truth = classes if teacher is None else teacher.truth
     return Assessment(
         scores={"agreement with the teacher": mean_score(classes == truth)}, truth=truth
@@ -53,7 +62,7 @@ def assess_label_sets(logits: np.ndarray, labels: np.ndarray) -> Assessment:
         logits: float32 [N, C]; a label is predicted where its logit is above 0 (probability ½).
         labels: [N, C], 1 where the label is true.
     """
-    _check_rows(labels)
+    check_any_rows(len(labels))
     truth, predicted = labels > 0.5, logits > 0
     hits, mentions = truth & predicted, truth.astype(int) + predicted
     return Assessment(
@@ -75,7 +84,7 @@ def assess_values(predictions: np.ndarray, labels: np.ndarray) -> Assessment:
         predictions: float32 [N].
         labels: [N].
     """
-    _check_rows(labels)
+    check_any_rows(len(labels))
     predictions, labels = predictions.astype(np.float64), labels.astype(np.float64)
     return Assessment(
         scores={
@@ -104,18 +113,17 @@ def correlation_score(a: np.ndarray, b: np.ndarray) -> Score:
     return Score(rows=rows, statistic=statistic, unit=Unit.NUMBER)
 
 
-def expected_calibration_error(
-    logits: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
-) -> float:
-    """Σ_b (n_b / N)·|accuracy_b − confidence_b| over equal-width bins of confidence.
+def expected_calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Σ_b (n_b / N)·|accuracy_b − confidence_b| over B equal-width bins of confidence.
 
-    Confidence is the largest softmax probability; bin b holds confidences in ((b−1)/bins, b/bins]
+    Confidence is the largest softmax probability; bin b holds confidences in ((b−1)/B, b/B]
     (Guo et al. 2017, "On Calibration of Modern Neural Networks"). It has no interval: resampling
     biases a sum of absolute gaps upwards.
     """
     logits = logits.astype(np.float64)
     exponentials = np.exp(logits - logits.max(1, keepdims=True))
     confidence = exponentials.max(1) / exponentials.sum(1)
+    bins = CALIBRATION_BINS
     bin_of_row = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = (logits.argmax(1) == labels) - confidence
     return float(np.abs(np.bincount(bin_of_row, weights=gaps, minlength=bins)).sum() / len(labels))
@@ -129,8 +137,3 @@ def _root_mean_square(errors: np.ndarray) -> Score:
         unit=Unit.NUMBER,
         higher_is_better=False,
     )
-
-
-def _check_rows(labels: np.ndarray) -> None:
-    if len(labels) == 0:
-        raise InputError("quality needs at least one test row, but there are none")

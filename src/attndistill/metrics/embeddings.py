@@ -1,4 +1,4 @@
-"""Encoders without a head: do they find the same texts alike?"""
+"""Encoders without a head: do both models find the same texts similar?"""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from .scores import Assessment, Unit, mean_score
 def assess_similarities(embeddings: np.ndarray, teacher: Assessment | None) -> Assessment:
     """The correlation of each text's similarities to the others with the teacher's.
 
-    The models may differ in width: compared are not the embeddings but, for every text, the
-    cosines between it and all others (representational similarity, Kriegeskorte et al. 2008).
+    The models may differ in width, so for every text its cosines to all others are compared,
+    not the embeddings themselves (representational similarity, Kriegeskorte et al. 2008).
 
     Args:
         embeddings: float32 [N, D], one per text.

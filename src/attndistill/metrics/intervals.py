@@ -26,7 +26,7 @@ class Interval:
 
 
 def bootstrap(
-    rows: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int
+    rows: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], *, seed: int = 0
 ) -> Interval | None:
     """The percentile bootstrap interval of a statistic of column sums, mean over training seeds.
 
@@ -35,7 +35,7 @@ def bootstrap(
     where they have those of Student's t. The seeds' part of each resample is widened by both
     (Hesterberg 2015, "What Teachers Should Know About the Bootstrap").
 
-    Models are compared in pairs by putting what both say about a row into that row's numbers.
+    Models are compared in pairs by putting both models' answers to a row into that row's numbers.
 
     Args:
         rows: [S, N, K], what each row adds to each of K sums under each seed.
@@ -89,7 +89,7 @@ def _widening(seeds: int) -> float:
 def _draws(frequencies: np.ndarray, seed: int) -> Iterator[np.ndarray]:
     """How often each kind of row is drawn in each resample, in blocks [R, kinds].
 
-    Rows that are alike need not be told apart: a resample of N rows draws each kind of row in
+    Equal rows need not be drawn one by one: a resample of N rows draws each kind of row in
     proportion to its frequency. Few kinds make this thousands of times faster than drawing rows.
     """
     generator = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Language models: how well each token is foretold, over documents."""
+"""Language models: how well each token is predicted, over documents."""
 
 import numpy as np
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
 from .intervals import Interval, bootstrap, of_share
 from .scores import (
     Assessment,
     Baseline,
-    Figure,
+    Metric,
     Score,
     Unit,
+    check_any_rows,
     check_same_rows,
     ratio,
     ratio_score,
@@ -20,23 +20,6 @@ from .scores import (
 )
 
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One figure of a model's quality.
-
-    Attributes:
-        value: of all test rows; NaN where it is undefined.
-        interval: 95 %; None where it has none.
-        unit: how it is written.
-        higher_is_better: direction.
-    """
-
-    value: float
-    interval: Interval | None
-    unit: Unit
-    higher_is_better: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +33,7 @@ class Quality:
         rows: N.
         deciding: name of the metric that decides.
         metrics: by name, the deciding one first.
-        baseline: what knowing nothing reaches in the deciding metric; None where no such is known.
+        baseline: what a trivial model reaches in the deciding metric; None where there is none.
         agreement: share of answers (classes, tokens) that are the teacher's.
         ratio: the student's deciding metric over the teacher's; None where the teacher's is 0.
         difference: the student's deciding metric minus the teacher's.
@@ -70,62 +53,53 @@ class Quality:
         return self.metrics[self.deciding]
 
 
-def quality_of(
-    assessed: Assessment, *, teacher: Assessment | None = None, seed: int = 0
-) -> Quality:
+def quality_of(assessed: Assessment, *, teacher: Assessment | None = None) -> Quality:
     """Sum up an assessment, and compare it with the teacher's on the same rows.
 
     Raises:
         InputError: there are no rows, or the teacher's assessment is of other rows.
     """
-    if assessed.rows == 0:
-        raise InputError("quality needs at least one test row, but there are none")
-    scores = {name: _metric(score, seed) for name, score in assessed.scores.items()}
-    figures = {name: _plain_metric(figure) for name, figure in assessed.figures.items()}
+    check_any_rows(assessed.rows)
+    scores = {name: _metric(score) for name, score in assessed.scores.items()}
     return Quality(
         rows=assessed.rows,
         deciding=assessed.deciding,
-        metrics=scores | figures,
+        metrics=scores | assessed.figures,
         baseline=assessed.baseline,
-        **({} if teacher is None else _against_teacher(assessed, teacher, seed)),
+        **({} if teacher is None else _against_teacher(assessed, teacher)),
     )
 
 
-def paired_difference(a: Assessment, b: Assessment, *, seed: int = 0) -> Interval | None:
+def paired_difference(a: Assessment, b: Assessment) -> Interval | None:
     """Deciding metric of ``a`` minus that of ``b``, with its 95 % paired bootstrap interval.
 
     Raises:
         InputError: the assessments are of different rows.
     """
     check_same_rows(a, b)
-    return difference_over_seeds([a], [b], seed=seed)
+    return difference_over_seeds([a], [b])
 
 
-def mean_over_seeds(runs: list[Assessment], *, seed: int) -> Interval | None:
+def mean_over_seeds(runs: list[Assessment]) -> Interval | None:
     """The deciding metric's mean over runs that differ in their seed; rows and seeds resampled."""
-    scores = [run.scores[run.deciding] for run in runs]
-    return _interval(scores, seed)
+    return _interval([run.scores[run.deciding] for run in runs])
 
 
-def difference_over_seeds(
-    a: list[Assessment], b: list[Assessment], *, seed: int
-) -> Interval | None:
+def difference_over_seeds(a: list[Assessment], b: list[Assessment]) -> Interval | None:
     """Mean difference of the deciding metric of runs paired by seed; rows and seeds resampled."""
-    return _paired(a, b, np.subtract, seed)
+    return _paired(a, b, np.subtract)
 
 
-def _against_teacher(
-    student: Assessment, teacher: Assessment, seed: int
-) -> dict[str, Interval | None]:
+def _against_teacher(student: Assessment, teacher: Assessment) -> dict[str, Interval | None]:
     check_same_rows(student, teacher)
     return {
-        "agreement": _agreement(student, teacher, seed),
-        "ratio": _paired([student], [teacher], ratio, seed),
-        "difference": paired_difference(student, teacher, seed=seed),
+        "agreement": _agreement(student, teacher),
+        "ratio": _paired([student], [teacher], ratio),
+        "difference": paired_difference(student, teacher),
     }
 
 
-def _agreement(student: Assessment, teacher: Assessment, seed: int) -> Interval | None:
+def _agreement(student: Assessment, teacher: Assessment) -> Interval | None:
     if student.answers is None or teacher.answers is None:
         return None
     same = student.answers == teacher.answers
@@ -136,21 +110,19 @@ def _agreement(student: Assessment, teacher: Assessment, seed: int) -> Interval 
         sum_by_row(same, row_of_answer, student.rows),
         sum_by_row(np.ones(len(same)), row_of_answer, student.rows),
     )
-    return _interval([score], seed)
+    return _interval([score])
 
 
-def _interval(scores: list[Score], seed: int) -> Interval | None:
+def _interval(scores: list[Score]) -> Interval | None:
     """The mean over seeds of one metric's scores."""
     rows = np.stack([score.rows for score in scores])
-    interval = bootstrap(rows, scores[0].statistic, seed=seed)
+    interval = bootstrap(rows, scores[0].statistic)
     if interval is None or scores[0].unit is not Unit.SHARE:
         return interval
     return of_share(interval, rows.shape[1])
 
 
-def _paired(
-    a: list[Assessment], b: list[Assessment], combine: Combine, seed: int
-) -> Interval | None:
+def _paired(a: list[Assessment], b: list[Assessment], combine: Combine) -> Interval | None:
     """``combine`` of the deciding metric's values of two models on the same rows."""
     score_a, score_b = (run.scores[run.deciding] for run in (a[0], b[0]))
     width = score_a.rows.shape[1]
@@ -163,23 +135,14 @@ def _paired(
         np.concatenate([one.scores[one.deciding].rows, two.scores[two.deciding].rows], axis=1)
         for one, two in zip(a, b, strict=True)
     ]
-    return bootstrap(np.stack(rows), statistic, seed=seed)
+    return bootstrap(np.stack(rows), statistic)
 
 
-def _metric(score: Score, seed: int) -> Metric:
-    interval = _interval([score], seed)
+def _metric(score: Score) -> Metric:
+    interval = _interval([score])
     return Metric(
         value=float("nan") if interval is None else interval.value,
         interval=interval,
         unit=score.unit,
         higher_is_better=score.higher_is_better,
-    )
-
-
-def _plain_metric(figure: Figure) -> Metric:
-    return Metric(
-        value=figure.value,
-        interval=None,
-        unit=figure.unit,
-        higher_is_better=figure.higher_is_better,
     )

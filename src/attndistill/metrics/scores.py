@@ -3,17 +3,18 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 
+from ..choices import Option
 from ..errors import InputError
+from .intervals import Interval
 
 # Sums of the rows' numbers [..., K] to the metric's value [...].
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
-class Unit(StrEnum):
+class Unit(Option):
     """How a metric is written."""
 
     SHARE = "share"
@@ -37,18 +38,26 @@ class Score:
     higher_is_better: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Figure:
-    """A metric without an interval, such as one that is no function of sums over rows."""
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One figure of a model's quality.
+
+    Attributes:
+        value: of all test rows; NaN where it is undefined.
+        interval: 95 %; None where it has none, such as one that is no function of sums over rows.
+        unit: how it is written.
+        higher_is_better: direction.
+    """
 
     value: float
+    interval: Interval | None = None
     unit: Unit = Unit.NUMBER
     higher_is_better: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What a model that knows nothing reaches in the deciding metric."""
+    """What a trivial model reaches in the deciding metric."""
 
     name: str
     value: float
@@ -67,20 +76,20 @@ class Assessment:
         baseline: for the deciding metric.
 
     Raises:
-        InputError: a share is not from 0 to 1.
+        InputError: a unit that is none, or a share that is not from 0 to 1.
     """
 
     scores: dict[str, Score]
     truth: np.ndarray
     answers: np.ndarray | None = None
     row_of_answer: np.ndarray | None = None
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Metric] = field(default_factory=dict)
     baseline: Baseline | None = None
 
     def __post_init__(self) -> None:
         for name, score in self.scores.items():
             value = float(score.statistic(score.rows.sum(0)))
-            if score.unit == Unit.SHARE and not (np.isnan(value) or 0 <= value <= 1 + 1e-9):
+            if Unit(score.unit) is Unit.SHARE and not (np.isnan(value) or 0 <= value <= 1 + 1e-9):
                 raise InputError(
                     f"the metric {name!r} is {value:.4g}, but a share is from 0 to 1: give its "
                     'score unit="number"'
@@ -155,6 +164,12 @@ def sum_by_row(values: np.ndarray, row_of_value: np.ndarray, rows: int) -> np.nd
     return np.bincount(row_of_value, weights=values, minlength=rows)
 
 
+def check_any_rows(rows: int) -> None:
+    """Raise an InputError where there are no test rows."""
+    if rows == 0:
+        raise InputError("quality needs at least one test row, but there are none")
+
+
 def check_same_rows(a: Assessment, b: Assessment) -> None:
     """Raise an InputError unless both are of the same rows, as far as their truth tells."""
     same = a.rows == b.rows and np.array_equal(a.truth, b.truth)
@@ -162,6 +177,6 @@ def check_same_rows(a: Assessment, b: Assessment) -> None:
         same = same and np.array_equal(a.row_of_answer, b.row_of_answer)
     if not same:
         raise InputError(
-            f"paired measures need the same rows in the same order, but what is true differs "
+            f"paired measures need the same rows in the same order, but the true answers differ "
             f"({a.rows} and {b.rows} rows): assess both models on one data set"
         )

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import InputError
-from .scores import Assessment, Baseline, Score, f1_score, ratio_score, sum_by_row
+from .scores import Assessment, Baseline, Score, check_any_rows, f1_score, ratio_score, sum_by_row
 
 Entity = tuple[str, int, int]
 
@@ -22,8 +21,7 @@ def assess_tags(
         truth: likewise.
         names: the class names by number.
     """
-    if not truth:
-        raise InputError("quality needs at least one test row, but there are none")
+    check_any_rows(len(truth))
     row_of_tag = np.repeat(np.arange(len(truth)), [len(row) for row in truth])
     labels, classes = np.concatenate(truth), np.concatenate(predicted)
     is_class = np.arange(len(names))

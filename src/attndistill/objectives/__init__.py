@@ -6,20 +6,26 @@ from .guards import TermReading, read_terms
 from .layerwise_term import LayerwiseTerm
 from .logits_term import LogitsTerm
 from .objective import Objective
+from .plan import ObjectivePlan
 from .relation_term import RelationTerm
-from .step import Step, Term
+from .step import FittedTerm, Step, Term, TermSettings
 from .task_term import TaskTerm
+from .tokens import TokenTerm
 
 __all__ = [
     "IGNORED_LABEL",
     "AttentionTerm",
+    "FittedTerm",
     "LayerwiseTerm",
     "LogitsTerm",
     "Objective",
+    "ObjectivePlan",
     "RelationTerm",
     "Step",
     "TaskTerm",
     "Term",
     "TermReading",
+    "TermSettings",
+    "TokenTerm",
     "read_terms",
 ]

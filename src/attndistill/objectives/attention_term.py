@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from ..capture import AttentionRecord
+from ..choices import Option
 from ..errors import InputError
 from ..matching import averaged_heads, resplit
 from .layerwise_term import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 
-class HeadMatching(StrEnum):
+class HeadMatching(Option):
     """Which teacher head teaches which student head."""
 
     IDENTITY = "identity"
     AVERAGE = "average"
     RELATION = "relation"
+
+    @classmethod
+    def _argument(cls) -> str:
+        return "heads"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class AttentionTerm(LayerwiseTerm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_choice("heads", HeadMatching)
+        HeadMatching(self.heads)
         check_relation_heads(self.relation_heads)
         if self.relation_heads is not None and self.heads != HeadMatching.RELATION:
             raise InputError(f"relation_heads belongs to heads: relation, not to {self.heads}")
@@ -64,7 +68,3 @@ class AttentionTerm(LayerwiseTerm):
                 f"or relation, or give the student num_attention_heads={theirs.shape.heads}"
             )
         yield ours, [theirs]
-
-    @property
-    def _is_cross(self) -> bool:
-        return self.cross

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..capture.architectures import Item
 from ..errors import InputError
 from ..matching import Queries
-from .output_head import Item
 
 IGNORED_LABEL = -100
 
@@ -55,20 +55,19 @@ def count_examples(batch: Mapping[str, Tensor]) -> Tensor:
     return torch.tensor(first.shape[0], device=first.device)
 
 
-def count_items(batch: Mapping[str, Tensor], item: str | None) -> Tensor:
-    """Predictions that count in a batch, a scalar.
+def required_labels(batch: Mapping[str, Tensor]) -> Tensor:
+    """The batch's labels.
 
-    Args:
-        batch: the collated batch.
-        item: an `Item`, or None where it is to be guessed from the labels.
+    Raises:
+        InputError: it has none.
     """
-    if item is None:
-        labels = batch.get("labels")
-        per_token = labels is not None and labels.dim() > 1 and not labels.is_floating_point()
-        item = Item.TOKEN if per_token else Item.EXAMPLE
-    if item == Item.EXAMPLE:
-        return count_examples(batch)
-    return token_targets(batch, Item(item))[1].sum()
+    labels = batch.get("labels")
+    if labels is None:
+        raise InputError(
+            "the task term needs labels, but the batch has only "
+            f"{', '.join(sorted(batch))}; add labels or remove the task term"
+        )
+    return labels
 
 
 def count_pairs(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ObjectiveError
-from .objective import Objective
+from .plan import ObjectivePlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +26,14 @@ class TermReading:
 
 
 def read_terms(
-    objective: Objective, means: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
+    plan: ObjectivePlan, means: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
 ) -> dict[str, TermReading]:
     """Read each term's value and gradient, and refuse a term that teaches nothing.
 
     One backward per term over a retained graph: for the first step of a run, not for every one.
 
     Args:
-        objective: the objective.
+        plan: the fitted objective.
         means: each term's mean with its graph.
         parameters: the student's trainable parameters.
 
@@ -44,8 +44,8 @@ def read_terms(
     return {
         name: TermReading(
             value=float(mean.detach()),
-            weight=objective.terms[name].weight,
-            gradient_norm=_gradient_norm(name, objective.terms[name].weight * mean, parameters),
+            weight=plan.terms[name].weight,
+            gradient_norm=_gradient_norm(name, plan.terms[name].weight * mean, parameters),
         )
         for name, mean in means.items()
     }

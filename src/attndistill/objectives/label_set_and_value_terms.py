@@ -26,8 +26,8 @@ class LabelSetTerm:
     needs_teacher = True
 
     def __post_init__(self) -> None:
-        check_positive("the logits term's weight", self.weight)
-        check_positive("the logits term's temperature", self.temperature)
+        check_positive("LabelSetTerm.weight", self.weight)
+        check_positive("LabelSetTerm.temperature", self.temperature)
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Examples in the batch."""
@@ -54,7 +54,7 @@ class ValueTerm:
     needs_teacher = True
 
     def __post_init__(self) -> None:
-        check_positive("the logits term's weight", self.weight)
+        check_positive("ValueTerm.weight", self.weight)
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Examples in the batch."""

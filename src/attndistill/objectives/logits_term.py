@@ -1,18 +1,17 @@
 """Logits distillation (Hinton et al. 2015)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..capture.architectures import Item, predicted_item
 from ..errors import InputError
 from ..matching import LayerMapSpec
-from .counting import count_items
-from .output_head import Item, predicted_item
-from .step import Step, check_item, check_positive, check_same_shape
-from .tokens import is_tokenwise, token_total
+from .counting import count_examples
+from .step import FittedTerm, Step, check_positive, check_same_shape
+from .tokens import TokenTerm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +19,8 @@ class LogitsTerm:
     """T² · KL(softmax(teacher/T) ‖ softmax(student/T)) per example or predicted token, in nats.
 
     T² keeps the gradient's size independent of T (Hinton, Vinyals & Dean 2015, section 2.1). Tokens
-    count where the label is not −100 or, without labels, where they are not padding. Of a language
-    model no logits of all tokens are held, see `objectives.tokens`.
+    count where the label is not −100 or, without labels, where they are not padding. For language
+    models the logits are formed some tokens at a time, see `objectives.tokens`.
 
     Attributes:
         weight: its factor in the objective.
@@ -35,14 +34,15 @@ class LogitsTerm:
     needs_teacher = True
 
     def __post_init__(self) -> None:
-        check_positive("the logits term's weight", self.weight)
-        check_positive("the logits term's temperature", self.temperature)
-        check_item(self.item)
+        check_positive("LogitsTerm.weight", self.weight)
+        check_positive("LogitsTerm.temperature", self.temperature)
+        if self.item is not None:
+            Item(self.item)
 
     def fitted(
         self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec
-    ) -> Self:
-        """The term with its item, for models that predict the same.
+    ) -> FittedTerm:
+        """The term for models that predict the same.
 
         Raises:
             InputError: they predict different things, or words of different vocabularies.
@@ -56,19 +56,12 @@ class LogitsTerm:
             )
         if item in (Item.NEXT_TOKEN, Item.TARGET_TOKEN):
             _check_vocabularies(student, teacher)
-        return replace(self, item=self.item or item)
-
-    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Examples or counted tokens in the batch."""
-        return count_items(batch, self.item)
-
-    def total(self, step: Step) -> Tensor:
-        """Σ over them of T² · KL(teacher ‖ student)."""
-        if is_tokenwise(self):
-            return token_total(step, self)
-        student, teacher = step.student.logits, step.teacher.logits
-        check_same_shape(student, teacher)
-        return self.row_losses(student.float(), teacher.float(), None).sum()
+        item = Item(self.item or item)
+        if item is Item.EXAMPLE:
+            return ExampleLogits(self)
+        return TokenTerm(
+            weight=self.weight, item=item, needs_teacher=True, row_losses=self.row_losses
+        )
 
     def row_losses(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
         """T² · KL(teacher ‖ student) of each row of logits."""
@@ -77,6 +70,29 @@ class LogitsTerm:
         log_p_teacher = F.log_softmax(teacher / self.temperature, dim=-1)
         kl = F.kl_div(log_p_student, log_p_teacher, reduction="none", log_target=True)
         return self.temperature**2 * kl.sum(-1)
+
+
+@dataclass(frozen=True)
+class ExampleLogits:
+    """A `LogitsTerm` on models with one row of logits per example."""
+
+    settings: LogitsTerm
+    needs_teacher = True
+
+    @property
+    def weight(self) -> float:
+        """Factor of the term's mean in the objective."""
+        return self.settings.weight
+
+    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Examples in the batch."""
+        return count_examples(batch)
+
+    def total(self, step: Step) -> Tensor:
+        """Σ over examples of T² · KL(teacher ‖ student)."""
+        student, teacher = step.student.logits, step.teacher.logits
+        check_same_shape(student, teacher)
+        return self.settings.row_losses(student.float(), teacher.float(), None).sum()
 
 
 def _check_vocabularies(student: nn.Module, teacher: nn.Module) -> None:

@@ -1,44 +1,21 @@
-"""What a model's logits are about, and how to form them for some tokens at a time."""
+"""How a model's logits are formed, for some tokens at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..capture.architectures import base_model
+from ..capture.architectures import (
+    logits_bias,
+    logits_scale,
+    logits_softcap,
+    output_embeddings,
+    transformers_model,
+)
 from ..capture.forward import evaluating, run_model
-
-
-class Item(StrEnum):
-    """What one row of a model's logits is a prediction of."""
-
-    EXAMPLE = "example"
-    TOKEN = "token"
-    NEXT_TOKEN = "next_token"
-    TARGET_TOKEN = "target_token"
-
-
-def predicted_item(model: nn.Module) -> Item:
-    """What a model predicts, by the names Transformers gives its classes.
-
-    ``TOKEN``: the label of the token itself (token classification, masked language models);
-    ``NEXT_TOKEN``: the label of the token after it (causal language models); ``TARGET_TOKEN``: the
-    label at the same place of a seq2seq model's target; else ``EXAMPLE``.
-    """
-    inner = _inner(model)
-    name = type(inner).__name__
-    if any(kind in name for kind in ("ForTokenClassification", "ForMaskedLM")):
-        return Item.TOKEN
-    if _output_embeddings(inner) is None:
-        return Item.EXAMPLE
-    if getattr(inner.config, "is_encoder_decoder", False):
-        return Item.TARGET_TOKEN
-    kinds = ("ForCausalLM", "LMHead", "ForConditionalGeneration")
-    return Item.NEXT_TOKEN if any(kind in name for kind in kinds) else Item.EXAMPLE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +23,7 @@ class OutputHead:
     """From hidden states to logits: softcap(scale · linear(hidden)) + bias.
 
     Attributes:
-        linear: the output embedding, with whatever adapters it wears.
+        linear: the output embedding, with its adapters, if any.
         scale: factor on its output (Cohere, Granite).
         softcap: logits are bounded to ±softcap by tanh (Gemma), or None.
         bias: added to the logits (BART), [V], or None.
@@ -121,21 +98,18 @@ def headless(head: OutputHead, device: torch.device) -> Iterator[list[HiddenLogi
 def output_head(model: nn.Module) -> OutputHead | None:
     """The head of a language model, or None where its logits are not formed as `OutputHead` says.
 
-    Its parts are found by the names they have in Transformers' configs, and then checked: the
-    model's forward must give what they say, for values large enough to show a softcap.
+    Its parts are found by their names in Transformers' configs, and then checked: the model's
+    forward must give what they say, for values large enough to show a softcap.
     """
-    inner = _inner(model)
-    linear = _output_embeddings(inner)
+    inner = transformers_model(model)
+    linear = output_embeddings(inner)
     if linear is None:
         return None
-    whole: Any = inner.config
-    config = whole.get_text_config(decoder=True)
-    divisor = getattr(config, "logits_scaling", None) or 1.0
     head = OutputHead(
         linear=linear,
-        scale=(getattr(config, "logit_scale", None) or 1.0) / divisor,
-        softcap=getattr(config, "final_logit_softcapping", None),
-        bias=getattr(inner, "final_logits_bias", None),
+        scale=logits_scale(inner),
+        softcap=logits_softcap(inner),
+        bias=logits_bias(inner),
     )
     return head if _is_the_whole_head(inner, head) else None
 
@@ -168,15 +142,3 @@ def _is_the_whole_head(model: nn.Module, head: OutputHead) -> bool:
         return False
     tolerance = 4 * torch.finfo(expected[0].dtype).eps
     return torch.allclose(logits.float(), expected[0].float(), rtol=tolerance, atol=tolerance)
-
-
-def _output_embeddings(model: nn.Module) -> nn.Module | None:
-    find: Any = getattr(model, "get_output_embeddings", None)
-    return None if find is None else find()
-
-
-def _inner(model: nn.Module) -> nn.Module:
-    """The model itself, out of the wrappers of training and of adapters."""
-    model = base_model(model)
-    find: Any = getattr(model, "get_base_model", None)
-    return model if find is None else find()

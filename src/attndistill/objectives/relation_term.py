@@ -2,23 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from torch import Tensor
 
 from ..capture import AttentionRecord
+from ..choices import Option
 from ..errors import InputError
 from ..matching import resplit
 from ..ops import Relation
 from .layerwise_term import LayerwiseTerm, RelationPair, check_relation_heads, shared_heads
 
 
-class RelationOf(StrEnum):
+class RelationVectors(Option):
     """Whose vectors are related to each other."""
 
     QUERY = "query"
     KEY = "key"
     VALUE = "value"
+
+    @classmethod
+    def _argument(cls) -> str:
+        return "relations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +40,20 @@ class RelationTerm(LayerwiseTerm):
             divides both models' numbers of key heads.
     """
 
-    relations: tuple[str, ...] = (RelationOf.QUERY, RelationOf.KEY, RelationOf.VALUE)
+    relations: tuple[str, ...] = (RelationVectors.QUERY, RelationVectors.KEY, RelationVectors.VALUE)
     relation_heads: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_relation_heads(self.relation_heads)
         names = list(self.relations)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(RelationOf):
-            raise InputError(f"relations must be some of {', '.join(RelationOf)}, not {names}")
+        if not names or len(set(names)) < len(names) or not set(names) <= set(RelationVectors):
+            raise InputError(f"relations must be some of {', '.join(RelationVectors)}, not {names}")
 
     @property
     def needs_values(self) -> bool:
         """Whether the values are compared."""
-        return RelationOf.VALUE in self.relations
+        return RelationVectors.VALUE in self.relations
 
     def relation_pairs(
         self, student: AttentionRecord, teacher: AttentionRecord

@@ -2,34 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from ..capture import AttentionRecord
 from ..errors import InputError
 from ..matching import LayerGroup, LayerMapSpec
-from .output_head import HiddenLogits, Item
+from .output_head import HiddenLogits
 
 RecordKey = tuple[LayerGroup, int]
-AttentionRecords = Mapping[RecordKey, AttentionRecord]
-
-
-class LetGo(dict[RecordKey, AttentionRecord]):
-    """Records that are let go with their last reading.
-
-    The gradients of a student's layer, kept for the backward, then take the room of the queries and
-    keys that taught it, and do not come on top of all the teacher's.
-    """
-
-    def __init__(self, records: AttentionRecords, readings: Mapping[RecordKey, int]) -> None:
-        super().__init__(records)
-        self._left = dict(readings)
-
-    def __getitem__(self, key: RecordKey) -> AttentionRecord:
-        """The record; its last reading takes it out."""
-        self._left[key] = self._left.get(key, 1) - 1
-        return super().__getitem__(key) if self._left[key] else self.pop(key)
+AttentionRecords = dict[RecordKey, AttentionRecord]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +24,8 @@ class Step:
         student: the student's output (``loss`` where the batch has labels, ``logits``).
         teacher: the teacher's output, or None where no term asks for it.
         student_attention: the student's records by group and layer number.
-        teacher_attention: the teacher's.
+        teacher_attention: the teacher's; `ObjectivePlan.loss` takes each out when no comparison
+            needs it any more.
         student_hidden: what the student's logits would be formed from, where its forward has been
             kept from forming them; its output then has none.
         teacher_hidden: likewise the teacher's.
@@ -66,10 +50,10 @@ class Step:
         return self.teacher.logits if self.teacher_hidden is None else self.teacher_hidden
 
 
-class Term(Protocol):
-    """One part of the objective. Terms are pure: they move nothing and read nothing back.
+class FittedTerm(Protocol):
+    """One part of an objective, ready for its models.
 
-    A term that compares attention is a `LayerwiseTerm`.
+    Terms are pure: they move nothing and read nothing back.
     """
 
     @property
@@ -88,13 +72,21 @@ class Term(Protocol):
 
 
 @runtime_checkable
-class ModelDependent(Protocol):
-    """A term that looks at the models once, before the first step."""
+class TermSettings(Protocol):
+    """The settings of a term that depends on the models: it is fitted to them once."""
+
+    @property
+    def weight(self) -> float:
+        """Factor of the term's mean in the objective, above 0."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the teacher must run."""
 
     def fitted(
         self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec
-    ) -> Self:
-        """The same term for these models.
+    ) -> FittedTerm:
+        """The term for these models.
 
         Args:
             student: the model that learns.
@@ -104,6 +96,10 @@ class ModelDependent(Protocol):
         Raises:
             InputError: the models do not suit it.
         """
+
+
+# What an objective is made of: terms that depend on no model are fitted as they are.
+Term = FittedTerm | TermSettings
 
 
 def check_positive(what: str, value: float) -> None:
@@ -122,9 +118,3 @@ def check_same_shape(student: Tensor, teacher: Tensor) -> None:
             f"logits differ in shape: student {list(student.shape)}, teacher "
             f"{list(teacher.shape)}; both need the same labels"
         )
-
-
-def check_item(item: str | None) -> None:
-    """Refuse what is no `Item`."""
-    if item is not None and item not in list(Item):
-        raise InputError(f"unknown item {item!r}: choose {', '.join(Item)}")

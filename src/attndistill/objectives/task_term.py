@@ -1,26 +1,23 @@
 """The task's own loss, from the labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import InputError
+from ..capture.architectures import Item, predicted_item
 from ..matching import LayerMapSpec
-from .counting import IGNORED_LABEL, count_examples, count_items
-from .output_head import predicted_item
-from .step import Step, check_item, check_positive
-from .tokens import is_tokenwise, token_total
+from .counting import IGNORED_LABEL, count_examples, required_labels
+from .step import FittedTerm, Step, check_positive
+from .tokens import TokenTerm
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskTerm:
-    """The student's loss on the labels: per example as the model computes it, per token
-    cross-entropy.
+    """The student's loss on the labels: the model's own per example, cross-entropy per token.
 
-    Of a language model no logits of all tokens are held, see `objectives.tokens`.
+    For language models the logits are formed some tokens at a time, see `objectives.tokens`.
 
     Attributes:
         weight: its factor in the objective.
@@ -33,39 +30,48 @@ class TaskTerm:
     needs_teacher = False
 
     def __post_init__(self) -> None:
-        check_positive("the task term's weight", self.weight)
-        check_item(self.item)
+        check_positive("TaskTerm.weight", self.weight)
+        if self.item is not None:
+            Item(self.item)
 
     def fitted(
         self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec
-    ) -> Self:
-        """The term with its item."""
-        if self.item is None and not getattr(student.config, "output_router_logits", False):
-            return replace(self, item=predicted_item(student))
+    ) -> FittedTerm:
+        """The term for what the student predicts."""
         # The loss of a mixture of experts that balances its router is the model's own.
-        return self
+        balanced = self.item is None and getattr(student.config, "output_router_logits", False)
+        item = Item(self.item or predicted_item(student))
+        if balanced or item is Item.EXAMPLE:
+            return ModelLoss(weight=self.weight)
+        return TokenTerm(
+            weight=self.weight,
+            item=item,
+            needs_teacher=False,
+            needs_labels=True,
+            row_losses=cross_entropy,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLoss:
+    """A `TaskTerm` by the loss that the student itself computes, a mean over its labels."""
+
+    weight: float
+    needs_teacher = False
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Labels that are not −100; examples where labels are numbers (regression, multi-label)."""
-        labels = batch.get("labels")
-        if labels is None:
-            raise InputError(
-                "the task term needs labels, but the batch has only "
-                f"{', '.join(sorted(batch))}; add labels or remove the task term"
-            )
+        """Labels that are not −100; examples where labels are numbers (regression, label sets)."""
+        labels = required_labels(batch)
         if labels.is_floating_point():
             return count_examples(batch)
-        if is_tokenwise(self):
-            return count_items(batch, self.item)
         return (labels != IGNORED_LABEL).sum()
 
     def total(self, step: Step) -> Tensor:
         """Σ loss over the labelled items."""
-        if is_tokenwise(self):
-            return token_total(step, self)
         return step.student.loss.float() * self.count(step.batch)
 
-    def row_losses(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
-        """Cross-entropy of each row of logits."""
-        assert labels is not None, "count() has asked for labels"
-        return F.cross_entropy(student, labels, ignore_index=IGNORED_LABEL, reduction="none")
+
+def cross_entropy(student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
+    """Cross-entropy of each row of logits."""
+    assert labels is not None, "the term's count has asked for labels"
+    return F.cross_entropy(student, labels, ignore_index=IGNORED_LABEL, reduction="none")

@@ -1,4 +1,4 @@
-"""Losses per predicted token, without ever holding tokens × vocabulary.
+"""Losses per predicted token, without ever holding a tokens × vocabulary tensor.
 
 Logits are formed from hidden states for some tokens at a time, compared, and turned into gradients
 at once: of the hidden states, and of the head's weights. The chunk's logits are then forgotten.
@@ -7,15 +7,16 @@ Where a model has formed its logits already they are taken chunk by chunk in the
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..capture.architectures import Item
 from ..errors import InputError
-from .counting import token_targets
-from .output_head import HiddenLogits, Item
+from .counting import required_labels, token_targets
+from .output_head import HiddenLogits
 from .step import Step, check_same_shape
 
 # Logits formed at once; in float32 they take 128 MB.
@@ -25,35 +26,39 @@ CHUNK_ELEMENTS = 2**25
 Compare = Callable[[Tensor, slice], tuple[Tensor, Tensor]]
 
 
-@runtime_checkable
-class TokenTerm(Protocol):
-    """A term that is a sum over predicted tokens, where its item is one."""
-
-    @property
-    def weight(self) -> float:
-        """Factor of this term's mean in the objective."""
-
-    @property
-    def item(self) -> str | None:
-        """What a row of logits predicts, an `Item`."""
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether it compares with the teacher's logits."""
-
-    def row_losses(self, student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
-        """The loss of each row, [n], from logits [n, V] in float32 and labels [n]."""
+# (student's logits [n, V], teacher's or None, labels [n] or None) -> the loss of each row, [n]
+RowLosses = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 
 
-def is_tokenwise(term: Any) -> bool:
-    """Whether a term is a sum over predicted tokens."""
-    return isinstance(term, TokenTerm) and term.item not in (None, Item.EXAMPLE)
+@dataclass(frozen=True, kw_only=True)
+class TokenTerm:
+    """A term that is a sum over predicted tokens.
 
+    Attributes:
+        weight: factor of its mean in the objective.
+        item: what a row of logits predicts; not ``EXAMPLE``.
+        needs_teacher: whether it compares with the teacher's logits.
+        needs_labels: whether it can do nothing without labels.
+        row_losses: (student, teacher, labels) -> losses [n], from logits [n, V] in float32 and
+            labels [n].
+    """
 
-def token_total(step: Step, term: TokenTerm) -> Tensor:
-    """Σ over the counted tokens of one term, with its graph."""
-    one = torch.ones(1, device=step.student_logits.device)
-    return token_totals(step, {"": term}, one)[0]
+    weight: float
+    item: Item
+    needs_teacher: bool
+    needs_labels: bool = False
+    row_losses: RowLosses
+
+    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Predicted tokens that count in the batch."""
+        if self.needs_labels:
+            required_labels(batch)
+        return token_targets(batch, self.item)[1].sum()
+
+    def total(self, step: Step) -> Tensor:
+        """Σ over the counted tokens, with its graph."""
+        one = torch.ones(1, device=step.student_logits.device)
+        return token_totals(step, {"": self}, one)[0]
 
 
 def token_totals(
@@ -72,7 +77,7 @@ def token_totals(
     Raises:
         InputError: the models' logits do not fit together.
     """
-    (item,) = {Item(term.item or Item.EXAMPLE) for term in terms.values()}
+    (item,) = {term.item for term in terms.values()}
     labels, valid = token_targets(step.batch, item)
     labels, valid = None if labels is None else labels.flatten(), valid.flatten()
     student = _Rows.of(step.student_logits)

@@ -1,21 +1,6 @@
-"""The choices a caller makes by name."""
+"""What a caller of an operation chooses by name."""
 
-from enum import StrEnum
-from typing import NoReturn
-
-
-class Option(StrEnum):
-    """A string enum whose error lists the choices."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> NoReturn:
-        choices = ", ".join(repr(member.value) for member in cls)
-        raise ValueError(f"{cls._argument()} must be one of {choices}; got {value!r}")
-
-    @classmethod
-    def _argument(cls) -> str:
-        """The name of the argument that takes it."""
-        return cls.__name__.lower()
+from ..choices import Option
 
 
 class Impl(Option):

@@ -1,5 +1,7 @@
 """Students and trainers, made from a recipe and what has been prepared for it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +12,7 @@ from transformers.trainer_utils import has_length
 from ..capture import attention_layers
 from ..errors import InputError
 from ..matching import GroupMatch, match_layers
-from ..objectives import TermReading
+from ..objectives import LayerwiseTerm, TermReading
 from ..training import DistillationTrainer
 from .config.recipe import Recipe
 from .config.training import early_stopping, training_arguments
@@ -21,44 +23,67 @@ from .prepared import Prepared
 SOME_STEPS = 1000
 
 
-def new_student(recipe: Recipe, prepared: Prepared) -> PreTrainedModel:
-    """The recipe's student, the same for the same seed."""
-    set_seed(recipe.seed)
-    return make_student(recipe, prepared.teacher, prepared.data.processor, prepared.data.labels)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Student:
+    """A recipe's student beside the teacher that the recipe names.
+
+    Attributes:
+        model: the student itself.
+        matches: which layers the terms on attention pair in these models, by the term's name.
+    """
+
+    model: PreTrainedModel
+    matches: Mapping[str, GroupMatch]
+
+    def compared_layers(self, teacher: PreTrainedModel) -> list[GroupMatch]:
+        """The layers whose attention the report compares: those of the terms, each once.
+
+        Without such a term all groups of layers that both models have, paired uniformly.
+        """
+        if self.matches:
+            return list(dict.fromkeys(self.matches.values()))
+        own, theirs = (
+            {(layer.stack, layer.kind) for layer in attention_layers(model)}
+            for model in (self.model, teacher)
+        )
+        return [
+            match_layers(self.model, teacher, stack=stack, cross=kind == "cross")
+            for stack, kind in sorted(own & theirs)
+        ]
 
 
-def matches(
-    recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel
-) -> dict[str, GroupMatch]:
-    """Which layers the terms on attention pair in these models, by the term's name.
+def new_student(recipe: Recipe, prepared: Prepared) -> Student:
+    """The recipe's student, the same for the same seed.
 
     Raises:
-        InputError: a term does not fit them, or their attention cannot be captured.
+        InputError: it cannot be built, a term does not fit it and the teacher, or their attention
+            cannot be captured.
     """
-    found = {}
-    for name, term in recipe.objective.layerwise_terms.items():
+    set_seed(recipe.seed)
+    teacher, data = prepared.teacher, prepared.data
+    model = make_student(recipe, teacher, data.processor, data.labels)
+    check_attention(model, "student")
+    matches = {}
+    for name, term in recipe.terms.items():
+        if not isinstance(term, LayerwiseTerm):
+            continue
         try:
-            found[name] = term.fitted(student, teacher, "uniform").match
+            matches[name] = term.fitted(model, teacher, "uniform").match
         except InputError as error:
             raise InputError(f"objective.{name}: {error}") from error
-    return found
+    return Student(model=model, matches=matches)
 
 
-def measured(
-    recipe: Recipe, student: PreTrainedModel, teacher: PreTrainedModel
-) -> list[GroupMatch]:
-    """The layers whose attention the report compares: those of the terms, each once.
+def check_attention(model: PreTrainedModel, path: str) -> None:
+    """Fail on a model whose attention cannot be compared, also where no term asks for it.
 
-    Without such a term all groups of layers that both models have, paired uniformly.
+    Raises:
+        InputError: after the model's dotted path in the recipe, the reason.
     """
-    of_terms = list(dict.fromkeys(matches(recipe, student, teacher).values()))
-    if of_terms:
-        return of_terms
-    groups = {(layer.stack, layer.kind) for layer in attention_layers(student)}
-    shared = sorted(groups & {(layer.stack, layer.kind) for layer in attention_layers(teacher)})
-    return [
-        match_layers(student, teacher, stack=stack, cross=kind == "cross") for stack, kind in shared
-    ]
+    try:
+        attention_layers(model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def make_trainer(

@@ -11,9 +11,9 @@ from ..measure import attempt
 from ..measure.flops import Flops, count_flops
 from ..measure.inference import model_inputs
 from ..measure.parameters import count_parameters
-from .build import dry_step, matches, new_student
+from .build import dry_step, new_student
 from .config.recipe import Recipe
-from .folder import check_output
+from .folder import RunFolder
 from .setup import prepare
 from .summary import plan_lines
 
@@ -25,21 +25,20 @@ def doctor(recipe: Recipe) -> None:
         InputError: what is wrong with the recipe, its files or its folder.
         ObjectiveError: a term of the objective would teach nothing.
     """
-    check_output(recipe)
+    RunFolder.of(recipe).check()
     prepared = prepare(recipe, train_teacher=False)
     for note in prepared.notes():
         say(note)
     student = new_student(recipe, prepared)
-    found = matches(recipe, student, prepared.teacher)
-    for line in plan_lines(recipe, prepared.teacher, student, found):
+    for line in plan_lines(recipe, prepared.teacher, student):
         say(line)
     if recipe.teacher.train is not None:
         say("The teacher is shown before its fine-tuning, which a run does first.")
     batch = prepared.first_batch(recipe.training["per_device_train_batch_size"])
     # Before the dry step, which puts in the adapters of a student that is trained by them.
-    for line in _size_lines(prepared.teacher, student, batch):
+    for line in _size_lines(prepared.teacher, student.model, batch):
         say(line)
-    readings = dry_step(recipe, prepared, student, batch)
+    readings = dry_step(recipe, prepared, student.model, batch)
     say("One dry step, per term: value, weight, gradient norm")
     for name, reading in readings.items():
         say(f"  {name}: {reading.value:.4g}, {reading.weight:g}, {reading.gradient_norm:.4g}")

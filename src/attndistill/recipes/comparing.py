@@ -5,22 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..choices import one_of
 from ..console import say
 from ..errors import InputError
 from ..report import ArmRun, RunReport, compare_arms, write_report
 from .build import new_student
-from .config.reading import choose
+from .config.argument_rules import MOST_SEEDS
 from .config.recipe import Recipe
-from .config.training import MOST_SEEDS
-from .folder import (
-    ARMS,
-    CHECKPOINTS,
-    STUDENT,
-    claim_output,
-    holds_run_of,
-    is_finished,
-    record_recipe,
-)
+from .folder import ARMS, RunFolder
 from .measuring import Distilled
 from .prepared import Prepared
 from .running import distil
@@ -51,9 +43,10 @@ def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunRep
             f"--seeds {seeds} from seed {recipe.seed} on goes beyond {MOST_SEEDS - 1}, the last one"
         )
     subsets = _chosen_terms(recipe, chosen)
-    claim_output(recipe, resume=True)
+    folder = RunFolder.of(recipe)
+    folder.claim(resume=True)
     prepared = prepare(recipe)
-    record_recipe(recipe)
+    folder.record()
     for note in prepared.notes():
         say(note)
     runs, full = [], None
@@ -75,7 +68,7 @@ def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunRep
     assert full is not None, "the full objective with the recipe's seed is one of the arms"
     comparison = compare_arms(runs, teacher=prepared.teacher_assessed, reference=arm_name(recipe))
     report = replace(full, comparison=comparison)
-    write_report(report, recipe.output_dir)
+    write_report(report, folder.path)
     return report
 
 
@@ -100,7 +93,7 @@ def _chosen_terms(recipe: Recipe, chosen: Sequence[str]) -> list[list[str]]:
         return [terms[:count] for count in range(1, len(terms) + 1)]
     subsets: list[list[str]] = []
     for arm in chosen:
-        names = [choose(name.strip(), terms, f"--arm {arm}: a term") for name in arm.split("+")]
+        names = [one_of(terms, name.strip(), f"--arm {arm}: a term") for name in arm.split("+")]
         subset = [name for name in terms if name in names]
         if subset not in (terms, *subsets):
             subsets.append(subset)
@@ -113,26 +106,27 @@ def arm_name(recipe: Recipe) -> str:
 
 
 def _finished(arm: Recipe, prepared: Prepared) -> Distilled | None:
-    folder = Path(arm.output_dir)
-    if not (is_finished(folder) and holds_run_of(arm, folder)):
+    folder = RunFolder.of(arm)
+    if not (folder.is_finished and folder.holds_this_run):
         return None
-    say(f"Finished before: {folder}")
-    kind = type(new_student(arm, prepared))
+    say(f"Finished before: {folder.path}")
+    kind = type(new_student(arm, prepared).model)
     try:
-        student = kind.from_pretrained(folder / STUDENT, use_safetensors=True)
+        student = kind.from_pretrained(folder.student, use_safetensors=True)
     except Exception as error:  # noqa: BLE001 - whatever a broken file makes of it
         say(f"Its student cannot be loaded ({' '.join(str(error).split())}): it is trained again.")
         return None
     student.to(prepared.teacher.device)  # type: ignore[arg-type]
     assessed = prepared.task.assess(student, prepared.data, teacher=prepared.teacher_assessed)
-    return Distilled(report=RunReport.read(folder), assessed=assessed)
+    return Distilled(report=RunReport.read(folder.path), assessed=assessed)
 
 
 def _distil_arm(arm: Recipe, prepared: Prepared, is_main: bool) -> Distilled:
     """Costs are the same in every arm; side arms keep no checkpoints once they are done."""
-    checkpoint = claim_output(arm, resume=True)
-    record_recipe(arm)
-    distilled = distil(arm, prepared, checkpoint, details=is_main)
+    folder = RunFolder.of(arm)
+    folder.claim(resume=True)
+    folder.record()
+    distilled = distil(arm, prepared, folder, details=is_main)
     if not is_main:
-        shutil.rmtree(Path(arm.output_dir, CHECKPOINTS), ignore_errors=True)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return distilled

@@ -5,178 +5,199 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..errors import InputError
 from ..export import check_replaceable
+from ..reading import as_mapping
 from ..report import OtherVersionError, RunReport
 from ..training import latest_complete_checkpoint, list_checkpoints
-from .config.reading import as_mapping
 from .config.recipe import Recipe
 from .config.yaml_file import dump_yaml, read_yaml
 
 RECIPE_FILE = "recipe.yaml"
-REPORT_FILE = "report.json"
 FAILED_FILE = "failed.txt"
 ARMS = "arms"
-CHECKPOINTS = "checkpoints"
-STUDENT = "student"
 
 
-def check_output(recipe: Recipe) -> Path:
-    """Check, without changing anything, that the run may use its folder.
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """The folder of a recipe's run.
 
-    A run of another recipe may be followed in its folder by this one where it ended by an error,
-    see `marked_if_it_fails`, and left nothing: no report, student or arms, and no checkpoint to
-    continue from. One that is still going has no such mark.
-
-    Raises:
-        InputError: it cannot be written, or holds another run or other files.
+    Attributes:
+        path: where it is.
+        recipe: the resolved recipe as plain data, by which runs are told apart.
     """
-    folder = Path(recipe.output_dir)
-    try:
-        folder.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise _unwritable(folder, error.strerror) from error
-    parents = (folder, *folder.absolute().parents)
-    existing = next(path for path in parents if os.path.exists(path))
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise _unwritable(folder, f"{existing} is not a folder that you may write to")
-    for name in (CHECKPOINTS, STUDENT):
-        if (folder / name).exists() and not (folder / name).is_dir():
-            raise _unwritable(folder, f"its {name} is no folder")
-    for path in list_checkpoints(folder / CHECKPOINTS):
-        if not path.is_dir():
-            raise _unwritable(folder, f"its {CHECKPOINTS}/{path.name} is no folder")
-    check_replaceable(folder / STUDENT)
-    if folder.is_dir() and not holds_run_of(recipe, folder) and not _left_nothing(recipe, folder):
-        _refuse_foreign(recipe, folder)
-    return folder
 
+    path: Path
+    recipe: Mapping[str, Any]
 
-def claim_output(recipe: Recipe, *, resume: bool = False) -> Path | None:
-    """Take the folder for this run; `record_recipe` follows once the recipe has proved right.
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """The recipe's own folder; nothing is looked at yet."""
+        return cls(path=Path(recipe.output_dir), recipe=recipe.to_dict())
 
-    Args:
-        recipe: the recipe.
-        resume: continue a run of the same resolved recipe that is there.
+    @property
+    def student(self) -> Path:
+        """Where the trained student is saved."""
+        return self.path / "student"
 
-    Returns:
-        The checkpoint to continue from, if any.
+    @property
+    def checkpoints(self) -> Path:
+        """Where Trainer keeps its checkpoints."""
+        return self.path / "checkpoints"
 
-    Raises:
-        InputError: see `check_output`; or the folder holds this run already, finished or begun,
-            and ``resume`` is False.
-    """
-    folder = check_output(recipe)
-    checkpoint = latest_complete_checkpoint(folder / CHECKPOINTS)
-    if not resume and (checkpoint or is_finished(folder)):
-        state = "a finished run" if is_finished(folder) else "an unfinished run"
-        raise InputError(
-            f"the output folder {folder} holds {state} of this recipe: continue it with --resume, "
-            "or choose another with --output-dir"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error.strerror) from error
-    return checkpoint
+    @property
+    def teachers(self) -> Path:
+        """Where fine-tuned teachers are kept: beside the run, for an arm beside its comparison."""
+        is_arm = self.path.parts[-3:-2] == (ARMS,)
+        return (self.path.parents[3] if is_arm else self.path.parent) / "teachers"
 
+    @cached_property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint to continue from, if any."""
+        return latest_complete_checkpoint(self.checkpoints)
 
-def passed_over(recipe: Recipe, checkpoint: Path | None) -> list[Path]:
-    """The checkpoints newer than the one to continue from: they are not whole."""
-    newest_first = list_checkpoints(Path(recipe.output_dir, CHECKPOINTS))
-    return newest_first if checkpoint is None else newest_first[: newest_first.index(checkpoint)]
+    @property
+    def passed_over(self) -> list[Path]:
+        """The checkpoints newer than the one to continue from: they are not whole."""
+        newest_first = list_checkpoints(self.checkpoints)
+        if self.checkpoint is None:
+            return newest_first
+        return newest_first[: newest_first.index(self.checkpoint)]
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run here came to its end (the report is written last) and is whole."""
+        try:
+            RunReport.read(self.path / "report.json")
+        except OtherVersionError:
+            pass
+        except InputError:
+            return False
+        return any(self.student.glob("*.safetensors"))
 
-def record_recipe(recipe: Recipe) -> None:
-    """Put the resolved recipe into the run's folder: from now on the folder is this run's.
+    @property
+    def holds_this_run(self) -> bool:
+        """Whether the resolved recipe here is this one (wherever the folder is named from)."""
+        if not (self.path / RECIPE_FILE).is_file():
+            return False
+        return not any(_differences(self._recipe_there(), self.recipe))
 
-    What another recipe's run, see `check_output`, has left of its checkpoints is removed.
-    """
-    folder = Path(recipe.output_dir)
-    if not holds_run_of(recipe, folder):
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    (folder / FAILED_FILE).unlink(missing_ok=True)
-    (folder / RECIPE_FILE).write_text(recipe.to_yaml(), encoding="utf-8")
+    def check(self) -> None:
+        """Check, without changing anything, that the run may use the folder.
 
+        A run of another recipe may be followed by this one where it ended by an error, see
+        `marked_if_it_fails`, and left nothing: no report, student or arms, and no checkpoint to
+        continue from. One that is still going has no such mark.
 
-@contextmanager
-def marked_if_it_fails(folder: Path) -> Iterator[None]:
-    """Leave the reason in the folder where a run ends by an error or is interrupted."""
-    try:
-        yield
-    except BaseException as error:
-        with suppress(OSError):
-            (folder / FAILED_FILE).write_text(f"{type(error).__name__}: {error}\n", "utf-8")
-        raise
+        Raises:
+            InputError: it cannot be written, or holds another run or other files.
+        """
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise self._unwritable(error.strerror) from error
+        parents = (self.path, *self.path.absolute().parents)
+        existing = next(path for path in parents if os.path.exists(path))
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            raise self._unwritable(f"{existing} is not a folder that you may write to")
+        for part in (self.checkpoints, self.student, *list_checkpoints(self.checkpoints)):
+            if part.exists() and not part.is_dir():
+                raise self._unwritable(f"its {part.relative_to(self.path)} is no folder")
+        check_replaceable(self.student)
+        if self.path.is_dir() and not self.holds_this_run and not self._left_nothing():
+            self._refuse_foreign()
 
+    def claim(self, *, resume: bool = False) -> None:
+        """Take the folder for this run; `record` follows once the recipe has proved right.
 
-def holds_run_of(recipe: Recipe, folder: Path) -> bool:
-    """Whether the folder's resolved recipe is this one (wherever the folder is named from)."""
-    if not (folder / RECIPE_FILE).is_file():
-        return False
-    return not any(_differences(_recipe_there(folder), recipe.to_dict()))
+        Args:
+            resume: continue a run of the same resolved recipe that is there.
 
+        Raises:
+            InputError: see `check`; or the folder holds this run already, finished or begun, and
+                ``resume`` is False.
+        """
+        self.check()
+        if not resume and (self.checkpoint or self.is_finished):
+            state = "a finished run" if self.is_finished else "an unfinished run"
+            raise InputError(
+                f"the output folder {self.path} holds {state} of this recipe: continue it with "
+                "--resume, or choose another with --output-dir"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error.strerror) from error
 
-def is_finished(folder: Path) -> bool:
-    """Whether the run in this folder came to its end (the report is written last) and is whole."""
-    try:
-        RunReport.read(folder / REPORT_FILE)
-    except OtherVersionError:
-        pass
-    except InputError:
-        return False
-    return any((folder / STUDENT).glob("*.safetensors"))
+    def record(self) -> None:
+        """Put the resolved recipe into the folder: from now on it is this run's.
 
+        What another recipe's run, see `check`, has left of its checkpoints is removed.
+        """
+        if not self.holds_this_run:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+        (self.path / FAILED_FILE).unlink(missing_ok=True)
+        (self.path / RECIPE_FILE).write_text(dump_yaml(self.recipe), encoding="utf-8")
 
-def teacher_cache(recipe: Recipe) -> Path:
-    """Where fine-tuned teachers are kept: beside the run, for an arm beside its comparison."""
-    folder = Path(recipe.output_dir)
-    is_arm = folder.parts[-3:-2] == (ARMS,)
-    return (folder.parents[3] if is_arm else folder.parent) / "teachers"
+    @contextmanager
+    def marked_if_it_fails(self) -> Iterator[None]:
+        """Leave the reason in the folder where the run ends by an error or is interrupted."""
+        try:
+            yield
+        except BaseException as error:
+            with suppress(OSError):
+                reason = f"{type(error).__name__}: {error}\n"
+                (self.path / FAILED_FILE).write_text(reason, encoding="utf-8")
+            raise
 
+    def _recipe_there(self) -> dict[str, Any]:
+        try:
+            return as_mapping(read_yaml(self.path / RECIPE_FILE), "")
+        except InputError as error:
+            raise InputError(
+                f"the output folder {self.path} holds a run whose recipe cannot be read "
+                f"({error}): {self._two_ways()}"
+            ) from error
 
-def _recipe_there(folder: Path) -> dict[str, Any]:
-    try:
-        return as_mapping(read_yaml(folder / RECIPE_FILE), "")
-    except InputError as error:
-        raise InputError(
-            f"the output folder {folder} holds a run whose recipe cannot be read ({error}): "
-            + _two_ways(folder)
-        ) from error
+    def _left_nothing(self) -> bool:
+        """Whether a run that failed has left nothing but its resolved recipe."""
+        file, names = self.path / RECIPE_FILE, {path.name for path in self.path.iterdir()}
+        wanted = {RECIPE_FILE, FAILED_FILE}
+        if names - {*wanted, self.checkpoints.name} or not wanted <= names:
+            return False
+        # A recipe that a user wrote, perhaps with comments, is not to be overwritten.
+        there, text = self._recipe_there(), file.read_text(encoding="utf-8")
+        written_here = text == dump_yaml(there) and list(there) == list(self.recipe)
+        return written_here and self.checkpoint is None
 
+    def _refuse_foreign(self) -> None:
+        if (self.path / RECIPE_FILE).is_file():
+            changes = list(_differences(self._recipe_there(), self.recipe))
+            raise InputError(
+                f"the output folder {self.path} holds a run of another recipe "
+                f"({'; '.join(changes[:5])}): {self._two_ways()}"
+            )
+        if any(self.path.iterdir()):
+            raise InputError(
+                f"the output folder {self.path} holds files that are not a run of this recipe: "
+                "choose an empty or new one with --output-dir"
+            )
 
-def _two_ways(folder: Path) -> str:
-    give_up = f"`rm -r {shlex.quote(str(folder))}`"
-    return f"choose another with --output-dir, or give that run up with {give_up}"
+    def _two_ways(self) -> str:
+        give_up = f"`rm -r {shlex.quote(str(self.path))}`"
+        return f"choose another with --output-dir, or give that run up with {give_up}"
 
-
-def _left_nothing(recipe: Recipe, folder: Path) -> bool:
-    """Whether a run that failed has left nothing but its resolved recipe."""
-    file, names = folder / RECIPE_FILE, {path.name for path in folder.iterdir()}
-    if names - {RECIPE_FILE, CHECKPOINTS, FAILED_FILE} or not {RECIPE_FILE, FAILED_FILE} <= names:
-        return False
-    # A recipe that a user wrote, perhaps with comments, is not to be overwritten.
-    there, text = _recipe_there(folder), file.read_text(encoding="utf-8")
-    written_here = text == dump_yaml(there) and list(there) == list(recipe.to_dict())
-    return written_here and latest_complete_checkpoint(folder / CHECKPOINTS) is None
-
-
-def _refuse_foreign(recipe: Recipe, folder: Path) -> None:
-    if (folder / RECIPE_FILE).is_file():
-        changes = list(_differences(_recipe_there(folder), recipe.to_dict()))
-        raise InputError(
-            f"the output folder {folder} holds a run of another recipe ({'; '.join(changes[:5])}): "
-            + _two_ways(folder)
-        )
-    if any(folder.iterdir()):
-        raise InputError(
-            f"the output folder {folder} holds files that are not a run of this recipe: choose an "
-            "empty or new one with --output-dir"
+    def _unwritable(self, reason: str | None) -> InputError:
+        return InputError(
+            f"the output folder {self.path} cannot be written ({reason}): choose another with "
+            "--output-dir"
         )
 
 
@@ -189,9 +210,3 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
                 yield from _differences(old.get(key), new.get(key), inner)
     elif old != new:
         yield f"{path} is {old!r} there, {new!r} here"
-
-
-def _unwritable(folder: Path, reason: str | None) -> InputError:
-    return InputError(
-        f"the output folder {folder} cannot be written ({reason}): choose another with --output-dir"
-    )

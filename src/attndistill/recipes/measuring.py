@@ -20,9 +20,8 @@ from ..measure import (
 from ..metrics import Assessment, quality_of
 from ..report import DataSection, ModelSection, RunReport, SplitSection, TrainingSection
 from ..training import DistillationTrainer
-from .build import measured
+from .build import Student
 from .config.recipe import Recipe
-from .folder import STUDENT
 from .prepared import Prepared
 from .summary import architecture
 
@@ -40,9 +39,10 @@ class Distilled:
 def measure(
     recipe: Recipe,
     prepared: Prepared,
-    student: PreTrainedModel,
+    student: Student,
     trainer: DistillationTrainer,
     *,
+    saved: Path,
     seconds: float,
     trained_parameters: int,
     notes: tuple[str, ...] = (),
@@ -53,33 +53,34 @@ def measure(
     Args:
         recipe: the recipe.
         prepared: its teacher and data.
-        student: trained and saved.
+        student: trained, in ``saved``.
         trainer: that trained it.
+        saved: the student's folder.
         seconds: that training took.
         trained_parameters: how many it updated.
         notes: remarks for the report, besides those on the data.
         details: measure costs and show attention on a sentence too.
     """
-    task, teacher, data = prepared.task, prepared.teacher, prepared.data
+    task, teacher, data, model = prepared.task, prepared.teacher, prepared.data, student.model
     # An arm that needs no teacher left it where it was.
-    teacher.to(student.device)  # type: ignore[arg-type]
+    teacher.to(model.device)  # type: ignore[arg-type]
     of_teacher = prepared.teacher_assessed
-    assessed = task.assess(student, data, teacher=of_teacher, description="Student on test")
+    assessed = task.assess(model, data, teacher=of_teacher, description="Student on test")
     missing: dict[str, str] = {}
     cost = {}
     if details:
-        cost = attempt("costs", partial(_costs, recipe, prepared, student), missing) or {}
-    groups = measured(recipe, student, teacher)
-    compare = partial(attention_fidelity, teacher, student, groups, data.test.rows, data.collator)
+        cost = attempt("costs", partial(_costs, recipe, prepared, model, saved), missing) or {}
+    groups = student.compared_layers(teacher)
+    compare = partial(attention_fidelity, teacher, model, groups, data.test.rows, data.collator)
     fidelity = tuple(attempt("attention fidelity", compare, missing) or ())
     sample = None
     if details:
-        show = partial(_sample, prepared, student, groups)
+        show = partial(_sample, prepared, model, groups)
         sample = attempt("attention on a sentence", show, missing)
     unmeasured = [f"Not measured: {figure} ({reason})." for figure, reason in missing.items()]
     report = RunReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=detect_environment(student.device),
+        environment=detect_environment(model.device),
         task=task.name,
         seed=recipe.seed,
         recipe=recipe.to_dict(),
@@ -93,8 +94,8 @@ def measure(
             cost=cost.get("teacher"),
         ),
         student=ModelSection(
-            name=str(Path(recipe.output_dir, STUDENT)),
-            architecture=architecture(student),
+            name=str(saved),
+            architecture=architecture(model),
             quality=quality_of(assessed, teacher=of_teacher),
             cost=cost.get("student"),
         ),
@@ -112,8 +113,10 @@ def measure(
     return Distilled(report=report, assessed=assessed)
 
 
-def _costs(recipe: Recipe, prepared: Prepared, student: PreTrainedModel) -> dict[str, Cost]:
-    folders = {"student": Path(recipe.output_dir, STUDENT)}
+def _costs(
+    recipe: Recipe, prepared: Prepared, student: PreTrainedModel, saved: Path
+) -> dict[str, Cost]:
+    folders = {"student": saved}
     # A teacher from the hub has a name here instead of a folder.
     if (teacher_folder := Path(prepared.teacher.name_or_path or "")).is_dir():
         folders["teacher"] = teacher_folder

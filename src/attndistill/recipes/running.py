@@ -1,6 +1,7 @@
 """The main path: a recipe becomes a trained, saved and measured student."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -10,18 +11,10 @@ from ..errors import ObjectiveError
 from ..export import save_student
 from ..report import RunReport, write_report
 from ..training import DistillationTrainer
-from .build import make_trainer, matches, new_student
+from .build import make_trainer, new_student
 from .config.recipe import Recipe
 from .config.training import early_stopping
-from .folder import (
-    CHECKPOINTS,
-    STUDENT,
-    claim_output,
-    is_finished,
-    marked_if_it_fails,
-    passed_over,
-    record_recipe,
-)
+from .folder import RunFolder
 from .measuring import Distilled, measure
 from .models.adapters import merged
 from .prepared import Prepared
@@ -42,65 +35,64 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
         InputError: something in the recipe, its files or its folder is wrong; before any training.
         ObjectiveError: a term of the objective teaches nothing, or diverged.
     """
-    checkpoint = claim_output(recipe, resume=resume)
-    if is_finished(Path(recipe.output_dir)):
-        say(f"Finished before: {recipe.output_dir}")
-        report = RunReport.read(recipe.output_dir)
-        write_report(report, recipe.output_dir)
+    folder = RunFolder.of(recipe)
+    folder.claim(resume=resume)
+    if folder.is_finished:
+        say(f"Finished before: {folder.path}")
+        report = RunReport.read(folder.path)
+        write_report(report, folder.path)
         return report
-    if resume and checkpoint is None:
+    if resume and folder.checkpoint is None:
         say("There is no checkpoint to resume from: the run starts from the beginning.")
-    for broken in passed_over(recipe, checkpoint):
+    for broken in folder.passed_over:
         say(f"{broken.name} was not written to its end, or its weights have diverged: passed over.")
     prepared = prepare(recipe)
-    record_recipe(recipe)
+    folder.record()
     for note in prepared.notes():
         say(note)
-    return distil(recipe, prepared, checkpoint).report
+    return distil(recipe, prepared, folder).report
 
 
 def distil(
-    recipe: Recipe, prepared: Prepared, checkpoint: Path | None, *, details: bool = True
+    recipe: Recipe, prepared: Prepared, folder: RunFolder, *, details: bool = True
 ) -> Distilled:
     """Train one student, save it, measure it and write its report.
 
     Args:
-        recipe: the recipe, its folder claimed.
+        recipe: the recipe.
         prepared: its teacher and data.
-        checkpoint: where to continue.
+        folder: its folder, claimed; with the checkpoint to continue from, if any.
         details: measure costs and show attention on a sentence too.
     """
-    with marked_if_it_fails(Path(recipe.output_dir)):
-        return _distil(recipe, prepared, checkpoint, details)
+    with folder.marked_if_it_fails():
+        return _distil(recipe, prepared, folder, details)
 
 
-def _distil(
-    recipe: Recipe, prepared: Prepared, checkpoint: Path | None, details: bool
-) -> Distilled:
-    folder = Path(recipe.output_dir)
+def _distil(recipe: Recipe, prepared: Prepared, folder: RunFolder, details: bool) -> Distilled:
     student = new_student(recipe, prepared)
-    found = matches(recipe, student, prepared.teacher)
-    for line in plan_lines(recipe, prepared.teacher, student, found):
+    for line in plan_lines(recipe, prepared.teacher, student):
         say(line)
-    trainer = make_trainer(recipe, prepared, student, checkpoints=folder / CHECKPOINTS)
-    trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer = make_trainer(recipe, prepared, student.model, checkpoints=folder.checkpoints)
+    checkpoint = str(folder.checkpoint) if folder.checkpoint else None
+    trained = trainer.train(resume_from_checkpoint=checkpoint)
     assert trainer.model is not None, "it was given one"
     parameters = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-    student = merged(trainer.model)
-    _check_weights(student)
-    save_student(student, prepared.data.processor, folder / STUDENT)
+    student = replace(student, model=merged(trainer.model))
+    _check_weights(student.model)
+    save_student(student.model, prepared.data.processor, folder.student)
     distilled = measure(
         recipe,
         prepared,
         student,
         trainer,
+        saved=folder.student,
         seconds=trained.metrics["train_runtime"],
         trained_parameters=parameters,
-        notes=tuple(_remarks(recipe, trainer, checkpoint)),
+        notes=tuple(_remarks(recipe, trainer, folder.checkpoint)),
         details=details,
     )
-    write_report(distilled.report, folder)
-    say(f"Student: {folder / STUDENT}   Report: {folder / 'report.html'}")
+    write_report(distilled.report, folder.path)
+    say(f"Student: {folder.student}   Report: {folder.path / 'report.html'}")
     return distilled
 
 

@@ -7,13 +7,12 @@ import torch
 from datasets import IterableDataset
 from transformers import PreTrainedModel, set_seed
 
-from ..capture import attention_layers
 from ..errors import InputError, ObjectiveError
 from ..tasks import Task
-from .build import dry_step, matches, new_student
+from .build import check_attention, dry_step, new_student
 from .config.recipe import Recipe
 from .data.splits import encode, load_examples
-from .folder import teacher_cache
+from .folder import RunFolder
 from .models.loading import load_config, load_model, load_processor
 from .models.teachers import fine_tuned
 from .models.tokenizers import check_vocabulary
@@ -52,13 +51,13 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     )
     check_vocabulary(processor, teacher, "teacher.model")
     _check_length(task, teacher)
-    _check_attention(teacher, "teacher.model")
+    check_attention(teacher, "teacher.model")
     data = encode(examples, task, labels, processor, teacher)
     prepared = Prepared(task=task, teacher=teacher, examples=examples, data=data)
     _check_student(recipe, prepared)
     if training is not None and train_teacher:
-        cache = teacher_cache(recipe)
-        teacher = fine_tuned(teacher, training, task=task, data=data, cache=cache)
+        kept = RunFolder.of(recipe).teachers
+        teacher = fine_tuned(teacher, training, task=task, data=data, cache=kept)
     return replace(prepared, teacher=teacher.eval())
 
 
@@ -72,11 +71,9 @@ def _check_one_process() -> None:
 
 def _check_student(recipe: Recipe, prepared: Prepared) -> None:
     """Fail on a student that does not fit now, not after the teacher's fine-tuning."""
-    student = new_student(recipe, prepared)
+    student = new_student(recipe, prepared).model
     check_vocabulary(prepared.data.processor, student, "student")
     _check_length(prepared.task, student)
-    _check_attention(student, "student")
-    matches(recipe, student, prepared.teacher)
     try:
         dry_step(recipe, prepared, student, prepared.longest_batch())
     except (InputError, ObjectiveError, torch.OutOfMemoryError):
@@ -87,14 +84,6 @@ def _check_student(recipe: Recipe, prepared: Prepared) -> None:
             "a first step with the longest rows fails; is there something wrong in student, "
             f"objective, training or data.max_length? {type(error).__name__}: {reason}"
         ) from error
-
-
-def _check_attention(model: PreTrainedModel, path: str) -> None:
-    """Fail on a model whose attention cannot be compared, also where no term asks for it."""
-    try:
-        attention_layers(model)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _check_length(task: Task, model: PreTrainedModel) -> None:

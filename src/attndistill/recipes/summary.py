@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..capture import attention_layers
-from ..matching import GroupMatch
+from .build import Student
 from .config.recipe import Recipe
 from .config.student import FreshStudent, KeptLayers, StudentModel
 
@@ -17,21 +17,16 @@ ALWAYS_TOLD = ("weight", "kind", "temperature")
 TOLD_BELOW = ("stack", "cross", "layers")
 
 
-def plan_lines(
-    recipe: Recipe,
-    teacher: PreTrainedModel,
-    student: PreTrainedModel,
-    matches: Mapping[str, GroupMatch],
-) -> Iterator[str]:
+def plan_lines(recipe: Recipe, teacher: PreTrainedModel, student: Student) -> Iterator[str]:
     """Where teacher and student come from, the objective, and which layer teaches which."""
     yield f"Teacher: {recipe.teacher.model}: {architecture(teacher)}"
-    yield f"Student: {_origin(recipe)}: {architecture(student)}"
+    yield f"Student: {_origin(recipe)}: {architecture(student.model)}"
     lora = getattr(recipe.student, "lora", None)
     if lora is not None:
         yield f"Trained: adapters ({_settings(asdict(lora))}) and the head, merged at the end"
     terms = recipe.terms.items()
     yield "Objective: " + "; ".join(f"{name} ({_settings(_telling(t))})" for name, t in terms)
-    for name, match in matches.items():
+    for name, match in student.matches.items():
         yield f"Layers of {name} ({match.student}; student from teacher, numbered from 0):"
         yield from (f"  {ours} from {theirs}" for ours, theirs in match.layer_map.pairs)
 

@@ -92,7 +92,6 @@ def compare_arms(
     *,
     teacher: Assessment | None = None,
     reference: str | None = None,
-    seed: int = 0,
 ) -> Comparison:
     """Summarise each arm and compare the reference arm with every other.
 
@@ -100,7 +99,6 @@ def compare_arms(
         runs: all runs of all arms, assessed on the same rows.
         teacher: its assessment on those rows, for what each arm keeps of it.
         reference: the arm compared with the others; the first run's by default.
-        seed: of the bootstrap.
 
     Raises:
         InputError: two runs share name and seed, the rows differ, the reference is not among the
@@ -118,35 +116,33 @@ def compare_arms(
     if reference not in by_arm:
         raise InputError(f"the reference arm {reference!r} is not one of {', '.join(by_arm)}")
     return Comparison(
-        arms=tuple(_arm(run, teacher, seed) for run in runs),
+        arms=tuple(_arm(run, teacher) for run in runs),
         summaries=tuple(
             ArmSummary(
                 name=name,
                 seeds=tuple(by_seed),
-                score=mean_over_seeds([run.assessed for run in by_seed.values()], seed=seed),
+                score=mean_over_seeds([run.assessed for run in by_seed.values()]),
             )
             for name, by_seed in by_arm.items()
         ),
         differences=tuple(
-            _difference(by_arm[reference], by_arm[name], seed)
-            for name in by_arm
-            if name != reference
+            _difference(by_arm[reference], by_arm[name]) for name in by_arm if name != reference
         ),
     )
 
 
-def _arm(run: ArmRun, teacher: Assessment | None, seed: int) -> Arm:
+def _arm(run: ArmRun, teacher: Assessment | None) -> Arm:
     return Arm(
         name=run.name,
         seed=run.seed,
         terms=run.terms,
         training_seconds=run.training_seconds,
-        quality=quality_of(run.assessed, teacher=teacher, seed=seed),
+        quality=quality_of(run.assessed, teacher=teacher),
         cost=run.cost,
     )
 
 
-def _difference(a: dict[int, ArmRun], b: dict[int, ArmRun], seed: int) -> ArmDifference:
+def _difference(a: dict[int, ArmRun], b: dict[int, ArmRun]) -> ArmDifference:
     name_a, name_b = next(iter(a.values())).name, next(iter(b.values())).name
     shared = tuple(sorted(a.keys() & b.keys()))
     if not shared:
@@ -155,6 +151,6 @@ def _difference(a: dict[int, ArmRun], b: dict[int, ArmRun], seed: int) -> ArmDif
             "seed: a paired comparison needs both trained with the same seeds"
         )
     difference = difference_over_seeds(
-        [a[s].assessed for s in shared], [b[s].assessed for s in shared], seed=seed
+        [a[seed].assessed for seed in shared], [b[seed].assessed for seed in shared]
     )
     return ArmDifference(arm=name_a, other=name_b, difference=difference, seeds=shared)

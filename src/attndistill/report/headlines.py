@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 from ..measure.costs import Cost
 from ..measure.energy import Energy, EnergySource
+from ..measure.environment import counted
 from ..measure.timing import Latency
-from .formatting import count, figures, joules, measure, milliseconds, percent_interval, times
+from .formatting import (
+    factor,
+    joules,
+    metric_value,
+    milliseconds,
+    percent_interval,
+    short_count,
+    three_digits,
+)
 from .schema import RunReport
 from .tables import metric_text, ratio_text
 
@@ -41,8 +50,8 @@ def _conditions(report: RunReport, cost: Cost) -> Iterator[str]:
         latency = cost.latency[-1]
         yield (
             f"Measured on rows of the test split's median length ({cost.latency[0].input_size}) "
-            f"with {latency.threads} thread{'s' if latency.threads > 1 else ''} on "
-            f"{report.environment.device.name}, teacher and student in turn."
+            f"with {counted(latency.threads, 'thread')} on {report.environment.device.name}, "
+            "teacher and student in turn."
         )
     if cost.flops is not None:
         yield "FLOPs count matrix products, a multiply–add as two."
@@ -52,7 +61,7 @@ def _conditions(report: RunReport, cost: Cost) -> Iterator[str]:
         yield _energy_condition(cost.energy)
     for role, model in (("teacher", report.teacher), ("student", report.student)):
         for figure, reason in (model.cost.missing if model.cost else {}).items():
-            yield f"Not measured of the {role}: {figure} ({reason})."
+            yield f"Not measured for the {role}: {figure} ({reason})."
 
 
 def _kept(report: RunReport) -> Headline:
@@ -61,13 +70,13 @@ def _kept(report: RunReport) -> Headline:
     if ratio is None:
         return Headline(
             label=f"student {name}",
-            figure=measure(metric.value, metric.unit),
+            figure=metric_value(metric.value, metric.unit),
             detail=metric_text(metric),
         )
-    values = (measure(m.value, m.unit) for m in (metric, report.teacher.quality.decisive))
+    values = (metric_value(m.value, m.unit) for m in (metric, report.teacher.quality.decisive))
     label, interval = f"of the teacher's {name} kept", percent_interval(ratio)
     if not metric.higher_is_better:
-        label, interval = f"the teacher's {name}", f"{times(ratio.low)} to {times(ratio.high)}"
+        label, interval = f"the teacher's {name}", f"{factor(ratio.low)} to {factor(ratio.high)}"
     return Headline(
         label=label,
         figure=ratio_text(quality),
@@ -76,20 +85,20 @@ def _kept(report: RunReport) -> Headline:
 
 
 def _gains(teacher: Cost, student: Cost) -> Iterator[Headline]:
-    """Of the figures that both have."""
+    """Gains in the costs that both models have."""
     if teacher.flops and student.flops:
         yield _gain(
             teacher.flops.total / student.flops.total,
             ("less", "more"),
             "computation",
-            f"{count(teacher.flops.total)} → {count(student.flops.total)} FLOPs per example "
-            f"of {student.flops.input_size}",
+            f"{short_count(teacher.flops.total)} → {short_count(student.flops.total)} FLOPs per "
+            f"example of {student.flops.input_size}",
         )
     yield _gain(
         teacher.parameters.total / student.parameters.total,
         ("fewer", "more"),
         "parameters",
-        f"{count(teacher.parameters.total)} → {count(student.parameters.total)}",
+        f"{short_count(teacher.parameters.total)} → {short_count(student.parameters.total)}",
     )
     if teacher.latency and student.latency:
         yield _faster(teacher.latency, student.latency)
@@ -98,7 +107,8 @@ def _gains(teacher: Cost, student: Cost) -> Iterator[Headline]:
             teacher.energy.joules / student.energy.joules,
             ("less", "more"),
             f"energy ({student.energy.source})",
-            f"{figures(teacher.energy.joules)} → {joules(student.energy)} per 1,000 inferences",
+            f"{three_digits(teacher.energy.joules)} → {joules(student.energy)} per 1,000 "
+            "inferences",
         )
 
 
@@ -119,18 +129,18 @@ def _faster(teacher: tuple[Latency, ...], student: tuple[Latency, ...]) -> Headl
 def _gain(ratio: float, words: tuple[str, str], of_what: str, detail: str) -> Headline:
     """Teacher over student, or the other way round where the student needs more."""
     word = words[0] if ratio >= 1 else words[1]
-    return Headline(figure=times(max(ratio, 1 / ratio)), label=f"{word} {of_what}", detail=detail)
+    return Headline(figure=factor(max(ratio, 1 / ratio)), label=f"{word} {of_what}", detail=detail)
 
 
 def _energy_condition(energy: Energy) -> str:
     match energy.source:
         case EnergySource.MEASURED:
             return (
-                f"Energy is measured ({energy.method}) and includes idle draw and whatever "
-                "else ran."
+                f"Energy is measured ({energy.method}) and includes idle draw and that of "
+                "other programs."
             )
         case EnergySource.ESTIMATED:
             return (
                 f"Energy is estimated: {energy.method} at batch {energy.batch_size}, so "
-                "it says nothing that the latency does not."
+                "it adds nothing to what the latency says."
             )

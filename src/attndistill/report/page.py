@@ -7,11 +7,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2 import select_autoescape as autoescape
 
 from ..errors import readable
+from ..measure.environment import counted
+from ..metrics.intervals import RESAMPLES
+from .attention_figures import fidelity_plot, heatmaps
 from .claims import arm_claim, comparison_caveats, student_claims
-from .figures import arms_plot, fidelity_plot, quality_cost_plot, training_plot
 from .formatting import duration, percent, short_path
 from .headlines import cost_conditions, headlines
-from .heatmaps import heatmaps
+from .quality_figures import arms_plot, quality_cost_plot
 from .schema import RunReport
 from .tables import (
     ARM_COLUMNS,
@@ -22,12 +24,13 @@ from .tables import (
     layer_maps,
     quality_rows,
 )
+from .training_figure import training_plot
 
 TEMPLATE = "report.html"
 
 
 def render_html(report: RunReport) -> str:
-    """The page: no script and no request to anywhere; what the data says is text, never markup."""
+    """The page: no script, no outside request; text from the data is never markup."""
     environment = Environment(
         loader=PackageLoader(__package__),
         autoescape=autoescape(["html"]),
@@ -36,7 +39,12 @@ def render_html(report: RunReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "percent": percent, "short_path": short_path}
+    environment.filters |= {
+        "duration": duration,
+        "percent": percent,
+        "short_path": short_path,
+        "counted": counted,
+    }
     return environment.get_template(TEMPLATE).render(_context(report))
 
 
@@ -44,6 +52,7 @@ def _context(report: RunReport) -> dict[str, Any]:
     quality = report.student.quality
     return {
         "report": report,
+        "resamples": RESAMPLES,
         "headlines": headlines(report),
         "claims": student_claims(report),
         "arm_columns": ARM_COLUMNS,

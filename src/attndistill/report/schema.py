@@ -1,6 +1,7 @@
 """The one report of a run: all that tables, plots and the HTML page read."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from ..measure.fidelity import LayerFidelity
 from ..measure.sample import SampleAttention
 from ..metrics.quality import Quality
 from ..objectives import TermReading
-from .codec import DecodeError, from_plain, lists_of_numbers_on_one_line, to_plain
+from ..reading import STRICT, json_number, to_plain
 from .comparison import Comparison
 
 SCHEMA_VERSION = 2
 JSON_NAME = "report.json"
 HTML_NAME = "report.html"
+# In indented JSON. A string in JSON has no line break, so nothing inside one matches.
+NUMBERS_ALONE = re.compile(r"\[\n[-\d.,eE+\s]*\]")
 
 
 class OtherVersionError(InputError):
@@ -30,7 +33,7 @@ class SplitSection:
 
     Attributes:
         rows: of the split; None for a stream.
-        origin: how it came about: the file, or "cut from train with seed 0".
+        origin: where it comes from: the file, or "cut from train with seed 0".
         truncation: share of its rows cut at ``max_length`` tokens; None where it is not known
             (streams) or nothing is cut (images).
     """
@@ -61,7 +64,7 @@ class ModelSection:
 
     Attributes:
         name: path or hub name.
-        architecture: for instance ``BertForSequenceClassification, 6 layers, 12 heads, 384``.
+        architecture: for instance ``BertModel, 6 attention layers, 12 heads, 384 wide``.
         quality: on the test rows.
         cost: None where it was not measured.
     """
@@ -106,8 +109,8 @@ class RunReport:
         layer_map: by group of layers, the pairs (student layer, teacher layer) whose attention is
             compared, 0-based.
         data: splits.
-        teacher: the model learned from.
-        student: the model made; its quality is against the teacher on the same rows.
+        teacher: the model it learned from.
+        student: the model trained; its quality is compared with the teacher's on the same rows.
         training: of the student.
         fidelity: per mapped layer; empty where attention was not compared.
         comparison: other arms; empty where there are none.
@@ -133,9 +136,10 @@ class RunReport:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """The report as strict JSON."""
-        text = json.dumps(to_plain(self), indent=2, ensure_ascii=False, allow_nan=False)
-        return lists_of_numbers_on_one_line(text)
+        """The report as strict JSON, with each list of bare numbers on one line."""
+        plain = to_plain(self, number=json_number)
+        text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+        return NUMBERS_ALONE.sub(lambda match: re.sub(r"\s+", " ", match[0]), text)
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "the report") -> "RunReport":
@@ -165,8 +169,8 @@ class RunReport:
                 f"{source} is not a report: it has no schema_version; give a run's {JSON_NAME}"
             )
         try:
-            return from_plain(cls, plain, "report")
-        except DecodeError as error:
+            return STRICT.settings(cls, plain, "report")
+        except InputError as error:
             raise InputError(
                 f"{source} is not a report that this version of attndistill wrote: {error}; it "
                 "was probably edited: run again"

@@ -23,6 +23,8 @@ CSS_VARIABLES = {
     STUDENT: "var(--student)",
     OTHER: "var(--other)",
 }
+# Inches of every figure; the page scales them.
+WIDTH = 7.2
 STYLE: Any = {
     # Tokens and names are not formulas, whatever they look like.
     "text.parse_math": False,

@@ -7,19 +7,19 @@ from ..measure.energy import Energy
 from ..measure.fidelity import LayerFidelity
 from ..measure.sample import LayerSample
 from ..measure.timing import Latency
-from ..metrics.quality import Metric, Quality
-from ..metrics.scores import Unit
+from ..metrics.quality import Quality
+from ..metrics.scores import Metric, Unit
 from .formatting import (
-    against,
-    count,
+    byte_size,
     duration,
+    factor,
     joules,
-    measure,
-    measured,
+    metric_ratio,
+    metric_value,
+    metric_with_interval,
     milliseconds,
     nats,
-    size,
-    times,
+    short_count,
 )
 from .schema import RunReport
 
@@ -39,7 +39,7 @@ ARM_COLUMNS = (
     "seed",
     "terms",
     "quality (95 % interval)",
-    "of the teacher's",
+    "relative to the teacher",
     "training",
 )
 
@@ -73,10 +73,10 @@ def quality_rows(report: RunReport) -> list[Row]:
         for name, metric in quality.metrics.items()
     ]
     if quality.agreement is not None:
-        agreement = measured(quality.agreement, Unit.SHARE)
+        agreement = metric_with_interval(quality.agreement, Unit.SHARE)
         rows.append(Row(label="agreement with the teacher", teacher="", student=agreement))
     if quality.baseline is not None:
-        value = measure(quality.baseline.value, quality.decisive.unit)
+        value = metric_value(quality.baseline.value, quality.decisive.unit)
         rows.append(Row(label=f"{quality.baseline.name} (baseline)", teacher=value, student=value))
     return rows
 
@@ -86,24 +86,26 @@ def cost_rows(report: RunReport) -> list[Row]:
     teacher, student = report.teacher.cost, report.student.cost
     if teacher is None or student is None:
         return []
+    larger, smaller = teacher.parameters, student.parameters
+    peaks = (teacher.peak_memory_bytes, student.peak_memory_bytes)
     more, fewer = teacher.flops, student.flops
     total = (more.total if more else None, fewer.total if fewer else None)
     layers = (more.layers if more else None, fewer.layers if fewer else None)
     figures: list[tuple[str, int | None, int | None, Callable[[float], str]]] = [
-        ("parameters", teacher.parameters.total, student.parameters.total, count),
-        ("… in embeddings", teacher.parameters.embedding, student.parameters.embedding, count),
-        ("… in transformer layers", teacher.parameters.layers, student.parameters.layers, count),
-        ("size on disk", teacher.size_bytes, student.size_bytes, size),
-        ("FLOPs per example", *total, count),
-        ("… in transformer layers", *layers, count),
-        ("peak memory of a forward", teacher.peak_memory_bytes, student.peak_memory_bytes, size),
+        ("parameters", larger.total, smaller.total, short_count),
+        ("… in embeddings", larger.embedding, smaller.embedding, short_count),
+        ("… in transformer layers", larger.layers, smaller.layers, short_count),
+        ("size on disk", teacher.size_bytes, student.size_bytes, byte_size),
+        ("FLOPs per example", *total, short_count),
+        ("… in transformer layers", *layers, short_count),
+        ("peak memory of a forward", *peaks, byte_size),
     ]
     rows = [
         Row(
             label=label,
             teacher=NOT_MEASURED if a is None else write(a),
             student=NOT_MEASURED if b is None else write(b),
-            gain=times(a / b) if a and b else "",
+            gain=factor(a / b) if a and b else "",
         )
         for label, a, b, write in figures
         if a is not None or b is not None
@@ -163,7 +165,7 @@ def arm_rows(report: RunReport) -> list[tuple[str, ...]]:
                 )
             )
         if len(summary.seeds) > 1 and summary.score is not None:
-            score = measured(summary.score, report.student.quality.decisive.unit)
+            score = metric_with_interval(summary.score, report.student.quality.decisive.unit)
             rows.append((summary.name, f"mean of {len(summary.seeds)}", "", score, "", ""))
     return rows
 
@@ -171,15 +173,15 @@ def arm_rows(report: RunReport) -> list[tuple[str, ...]]:
 def metric_text(metric: Metric) -> str:
     """A metric with its interval: "91.2 % (89.5–92.8 %)"."""
     if metric.interval is None:
-        return measure(metric.value, metric.unit)
-    return measured(metric.interval, metric.unit)
+        return metric_value(metric.value, metric.unit)
+    return metric_with_interval(metric.interval, metric.unit)
 
 
 def ratio_text(quality: Quality) -> str:
-    """The deciding metric over the teacher's: "93.4 %", "1.08×"; empty where it is unknown."""
+    """The deciding metric over the teacher's: "93.4 %", "1.08×"; empty where undefined."""
     if quality.ratio is None:
         return ""
-    return against(quality.ratio.value, higher_is_better=quality.decisive.higher_is_better)
+    return metric_ratio(quality.ratio.value, higher_is_better=quality.decisive.higher_is_better)
 
 
 def _latency_row(teacher: Latency, student: Latency) -> Row:
@@ -187,7 +189,7 @@ def _latency_row(teacher: Latency, student: Latency) -> Row:
         label=f"latency, batch {teacher.batch_size} × {teacher.input_size} (median, p95)",
         teacher=f"{milliseconds(teacher.median_ms)}, {milliseconds(teacher.p95_ms)}",
         student=f"{milliseconds(student.median_ms)}, {milliseconds(student.p95_ms)}",
-        gain=times(teacher.median_ms / student.median_ms),
+        gain=factor(teacher.median_ms / student.median_ms),
     )
 
 
@@ -196,5 +198,5 @@ def _energy_row(teacher: Energy, student: Energy) -> Row:
         label="energy of 1,000 inferences",
         teacher=joules(teacher),
         student=joules(student),
-        gain=times(teacher.joules / student.joules),
+        gain=factor(teacher.joules / student.joules),
     )

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .claims import arm_claim, comparison_caveats, student_claims
-from .formatting import count
+from .formatting import short_count
 from .headlines import cost_conditions, headlines
 from .schema import RunReport
 from .tables import (
@@ -87,7 +87,7 @@ def _arms(console: Console, report: RunReport) -> None:
 
 
 def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
-    columns = ("student", "quality (95 %)", "of the teacher's", "parameters", "layer map")
+    columns = ("student", "quality (95 %)", "relative to the teacher", "parameters", "layer map")
     table = _table("Side by side", *columns)
     for report in reports:
         quality, cost = report.student.quality, report.student.cost
@@ -95,7 +95,7 @@ def _side_by_side(reports: Sequence[RunReport], console: Console) -> None:
             report.student.name,
             f"{quality.deciding} {metric_text(quality.decisive)}",
             ratio_text(quality),
-            count(cost.parameters.total) if cost else "",
+            short_count(cost.parameters.total) if cost else "",
             layer_maps(report),
         ]
         table.add_row(*map(Text, cells))

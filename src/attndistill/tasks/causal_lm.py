@@ -1,12 +1,12 @@
 """Causal language models: raw text, prompts with completions, and chats."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from datasets import Dataset, IterableDataset
+from datasets import Dataset
 from torch.nn import functional as F
 from transformers import (
     AutoModelForCausalLM,
@@ -20,21 +20,13 @@ from ..errors import InputError, data_rows, shown
 from ..measure import Collator, check_finite_rows, outputs
 from ..metrics import Assessment, assess_language
 from ..objectives import IGNORED_LABEL
-from .columns import Table, check_texts, pick_columns
+from .columns import Table, check_roles
+from .encoded import Data, Split
 from .labels import LabelMap
 from .sequences import Tokens, cut, of_completion, of_messages, of_text, pieces
-from .task import Data, Split, Task
-from .text import (
-    STREAM,
-    RawColumns,
-    check_max_length,
-    check_padding,
-    check_roles,
-    stream_map,
-    text_keys,
-)
+from .text import RawColumns, TextTask
 
-# Logits of one batch held at a time: numbers, 512 MB in fp32.
+# The logits of one batch are held at a time: this many numbers are 512 MB in fp32.
 MOST_LOGITS = 2**27
 LARGEST_BATCH = 32
 
@@ -58,15 +50,14 @@ class ChatColumns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CausalLM(Task):
+class CausalLM(TextTask):
     """Causal language modelling with ``AutoModelForCausalLM``.
 
-    ``metric`` takes the loss, the likeliest and the true token of every labelled token, and the
-    row of each.
+    ``metric`` takes four values for every labelled token: its loss, the likeliest token, the true
+    token and the row.
 
     Attributes:
         columns: raw text, prompts with completions, or chats.
-        max_length: tokens at which a text is cut off.
         packing: train on the texts of a batch as one row without padding; they do not see each
             other. Raw text is then cut into pieces of ``max_length``, and nothing is lost.
     """
@@ -77,36 +68,18 @@ class CausalLM(Task):
     max_length: int = 512
     packing: bool = False
 
-    def __post_init__(self) -> None:
-        check_max_length(self.max_length)
-
     @property
     def streams(self) -> bool:
-        """Texts need nothing else."""
+        """Texts, prompts and chats are learnt as they are."""
         return True
-
-    @property
-    def longest(self) -> int:
-        """Tokens of a text."""
-        return self.max_length
 
     def model_class(self, config: PreTrainedConfig) -> Any:
         """A model with a language-model head."""
         return AutoModelForCausalLM
 
-    def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
-        """Texts, or lists of messages."""
-        tables = {}
-        for split, dataset in datasets.items():
-            source = f"data.{split}"
-            rows = pick_columns(dataset, self._roles, source)
-            self._check({role: list(rows[role]) for role in self._roles}, source)
-            tables[split] = Table(rows=rows, source=source)
-        return tables
-
     def fit_processor(self, processor: Any, path: str) -> None:
         """Chats need a template."""
-        check_padding(processor, path)
+        super().fit_processor(processor, path)
         if isinstance(self.columns, ChatColumns) and not processor.chat_template:
             raise InputError(
                 f"the tokenizer of {path} has no chat template, so chats cannot be written; name "
@@ -119,7 +92,7 @@ class CausalLM(Task):
         """Token ids and labels, cut at ``max_length``; rows with nothing to learn are left out."""
         rows, documents, truncated = [], [], 0
         for document, tokens in enumerate(self._tokens(table.rows, processor)):
-            parts = self._parts(tokens, training)
+            parts = self._parts(tokens, training=training)
             rows += parts
             documents += [document] * len(parts)
             truncated += sum(len(part.input_ids) for part in parts) < len(tokens.input_ids)
@@ -141,16 +114,10 @@ class CausalLM(Task):
             notes=(notes,) if left_out else (),
         )
 
-    def stream(self, rows: IterableDataset, processor: Any) -> Split:
-        """Token ids and labels of raw text, encoded on the way."""
-
-        def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            self._check({role: batch[role] for role in self._roles}, STREAM)
-            found = [self._parts(tokens, True) for tokens in self._tokens(batch, processor)]
-            parts = [part for of_text in found for part in of_text]
-            return _columns(parts, masked=not self.packing)
-
-        return Split(rows=stream_map(rows, self._roles, encode), table=None)
+    def _encode_texts(self, columns: Mapping[str, Any], tokenizer: Any) -> dict[str, list[Any]]:
+        texts = self._tokens(columns, tokenizer)
+        parts = [part for tokens in texts for part in self._parts(tokens, training=True)]
+        return _columns(parts, masked=not self.packing)
 
     def _collator(self, processor: Any, model: PreTrainedModel) -> Collator:
         pad, flatten = DataCollatorForSeq2Seq(processor), DataCollatorWithFlattening()
@@ -161,13 +128,8 @@ class CausalLM(Task):
 
         return collate
 
-    def assess(
-        self,
-        model: PreTrainedModel,
-        data: Data,
-        *,
-        teacher: Assessment | None = None,
-        description: str = "",
+    def _assess(
+        self, model: PreTrainedModel, data: Data, teacher: Assessment | None, description: str
     ) -> Assessment:
         """The perplexity over all labelled tokens."""
         rows = data.test.rows
@@ -190,22 +152,11 @@ class CausalLM(Task):
         row_of_token = np.repeat(np.arange(len(found)), [len(row) for _, _, row in found])
         return (self.metric or assess_language)(losses, answers, labels, row_of_token)
 
-    def keys(self, table: Table) -> list[Hashable]:
-        """The texts; chats as they are written."""
-        if isinstance(self.columns, ChatColumns):
-            return [str(messages) for messages in table.column("messages")]
-        return text_keys(table, *self._roles)
-
-    @property
-    def _roles(self) -> dict[str, str]:
-        return {field.name: getattr(self.columns, field.name) for field in fields(self.columns)}
-
     def _check(self, columns: Mapping[str, Sequence[Any]], source: str) -> None:
-        for role, values in columns.items():
-            if role == "messages":
-                _check_messages(values, self._roles[role], source)
-            else:
-                check_texts(values, self._roles[role], source)
+        if isinstance(self.columns, ChatColumns):
+            _check_messages(columns["messages"], self.columns.messages, source)
+        else:
+            super()._check(columns, source)
 
     def _tokens(self, rows: Any, tokenizer: Any) -> Iterator[Tokens]:
         match self.columns:
@@ -217,8 +168,8 @@ class CausalLM(Task):
             case ChatColumns():
                 yield from (of_messages(chat, tokenizer) for chat in rows["messages"])
 
-    def _parts(self, tokens: Tokens, training: bool) -> list[Tokens]:
-        """The sequences that a text gives, those with something to learn."""
+    def _parts(self, tokens: Tokens, *, training: bool) -> list[Tokens]:
+        """The sequences that a text is cut into; those without anything to learn are left out."""
         if training and self.packing and isinstance(self.columns, RawColumns):
             parts = pieces(tokens, self.max_length)
         else:

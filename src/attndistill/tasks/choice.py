@@ -1,4 +1,4 @@
-"""Which class a task's name in a recipe stands for: the one place."""
+"""The tasks by their names in recipes."""
 
 from ..errors import InputError, did_you_mean, shown
 from .causal_lm import CausalLM
@@ -9,35 +9,26 @@ from .task import Task
 from .text_classification import TextClassification
 from .token_classification import TokenClassification
 
-TASKS = (
-    "classification",
-    "token-classification",
-    "causal-lm",
-    "summarization",
-    "image-classification",
-    "feature-extraction",
-)
+TASKS: dict[str, type[Task]] = {
+    kind.name: kind
+    for kind in (
+        TextClassification,
+        TokenClassification,
+        CausalLM,
+        Summarization,
+        ImageClassification,
+        FeatureExtraction,
+    )
+}
 
 
 def task_class(name: object) -> type[Task]:
     """The class of a task.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: no task has this name.
     """
-    match name:
-        case "classification":
-            return TextClassification
-        case "token-classification":
-            return TokenClassification
-        case "causal-lm":
-            return CausalLM
-        case "summarization":
-            return Summarization
-        case "image-classification":
-            return ImageClassification
-        case "feature-extraction":
-            return FeatureExtraction
-        case _:
-            hint = did_you_mean(str(name), TASKS)
-            raise InputError(f"task is {shown(name)}{hint}; choose {', '.join(TASKS)}")
+    if isinstance(name, str) and name in TASKS:
+        return TASKS[name]
+    hint = did_you_mean(str(name), TASKS)
+    raise InputError(f"task is {shown(name)}{hint}; choose {', '.join(TASKS)}")

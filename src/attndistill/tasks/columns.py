@@ -1,4 +1,4 @@
-"""Checked rows of a split, and the checks of its columns; every error names the rows."""
+"""The rows of a split as read, and checks of their columns; every error names the rows."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,27 +37,42 @@ class Table:
         """The given rows, in this order."""
         return replace(self, rows=self.rows.select(rows), source=source)
 
+    def with_labels(self, labels: list[Any]) -> "Table":
+        """The rows with other values in the column ``label``."""
+        return replace(self, rows=self.rows.remove_columns("label").add_column("label", labels))
 
-def pick_columns(dataset: Dataset, roles: Mapping[str, str | None], source: str) -> Dataset:
-    """The columns that have a role, under its name.
+
+def check_roles(*names: str | None) -> None:
+    """Refuse a column that is given two roles."""
+    given = [name for name in names if name is not None]
+    if len(set(given)) < len(given):
+        raise InputError(f"a column has one role, but they are {', '.join(given)}")
+
+
+def pick_columns(dataset: Dataset, roles: Mapping[str, str], source: str) -> Dataset:
+    """The columns that have a role, renamed to it.
+
+    Args:
+        dataset: the rows.
+        roles: the column of each role.
+        source: where the rows are from, for messages.
 
     Raises:
         InputError: there are no rows, or no such column.
     """
     if len(dataset) == 0:
         raise InputError(f"{source} is empty: it has no rows")
-    named = {role: name for role, name in roles.items() if name is not None}
-    for role, name in named.items():
+    for role, name in roles.items():
         if name not in dataset.column_names:
             raise InputError(
                 f"{source} has no column {name!r} (data.columns.{role})"
                 f"{did_you_mean(name, dataset.column_names)}; "
                 f"its columns are {', '.join(dataset.column_names)}"
             )
-    chosen = dataset.select_columns(list(named.values()))
+    chosen = dataset.select_columns(list(roles.values()))
     return chosen.rename_columns(
-        {name: role for role, name in named.items() if name != role}
-    ).select_columns(list(named))
+        {name: role for role, name in roles.items() if name != role}
+    ).select_columns(list(roles))
 
 
 def check_texts(values: Sequence[Any], column: str, source: str) -> None:
@@ -94,7 +109,7 @@ def check_given(values: Sequence[Any], column: str, source: str) -> None:
 
 
 def check_classes(values: Sequence[Any], column: str, source: str) -> None:
-    """Refuse labels that are no single class, a whole number or text.
+    """Refuse labels that are not one class, a whole number or text.
 
     Raises:
         InputError: naming the row.
@@ -111,7 +126,7 @@ def check_classes(values: Sequence[Any], column: str, source: str) -> None:
 
 
 def check_lists(values: Sequence[Any], column: str, source: str, what: str) -> None:
-    """Refuse what is no list of text or whole numbers; ``what`` it should be, for the message.
+    """Refuse values that are not lists of text or whole numbers; ``what`` names such a list.
 
     Raises:
         InputError: naming the row.
@@ -129,39 +144,38 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) or whole_number(value) is not None
 
 
-def class_names(dataset: Dataset, column: str) -> tuple[str, ...] | None:
-    """The names of a column's numbered classes (``ClassLabel``, also in lists), if it has any."""
-    feature = dataset.features[column]
+def number_classes(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The splits with the names of their classes, and their labels as numbers where all are.
+
+    Only where every label of every split is a number: "1" and "n/a" are two names.
+
+    Raises:
+        InputError: the splits name their classes differently.
+    """
+    named = {
+        split: replace(table, label_names=_class_names(table.rows))
+        for split, table in tables.items()
+    }
+    if len({table.label_names for table in named.values()}) > 1:
+        names = ", ".join(f"{split} {table.label_names}" for split, table in named.items())
+        raise InputError(f"the splits name their labels differently: {names}")
+    columns = {split: table.column("label") for split, table in named.items()}
+    labels = [label for column in columns.values() for label in flattened(column)]
+    if all(whole_number(label) is not None for label in labels):
+        columns = {split: [_number(label) for label in column] for split, column in columns.items()}
+    return {split: table.with_labels(columns[split]) for split, table in named.items()}
+
+
+def _class_names(rows: Dataset) -> tuple[str, ...] | None:
+    """The names of numbered labels (``ClassLabel``, also in lists), if they have any."""
+    feature = rows.features["label"]
     while hasattr(feature, "feature"):
         feature = feature.feature
     return tuple(feature.names) if isinstance(feature, ClassLabel) else None
 
 
-def check_same_names(tables: Mapping[str, Table]) -> None:
-    """Refuse splits that name their numbered labels differently.
-
-    Raises:
-        InputError: naming the names.
-    """
-    if len({table.label_names for table in tables.values()}) > 1:
-        names = ", ".join(f"{split} {table.label_names}" for split, table in tables.items())
-        raise InputError(f"the splits name their labels differently: {names}")
-
-
-def numbered(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Labels as numbers where they are numbers in every split: "1" and "n/a" are two names.
-
-    Args:
-        columns: by split, labels or lists of labels.
-    """
-    flat = [label for column in columns.values() for label in flattened(column)]
-    if any(whole_number(label) is None for label in flat):
-        return dict(columns)
-
-    def number(label: Any) -> Any:
-        return [number(each) for each in label] if isinstance(label, list) else whole_number(label)
-
-    return {split: [number(label) for label in column] for split, column in columns.items()}
+def _number(label: Any) -> Any:
+    return [_number(each) for each in label] if isinstance(label, list) else whole_number(label)
 
 
 def flattened(labels: Sequence[Any]) -> Iterator[Any]:

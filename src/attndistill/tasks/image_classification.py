@@ -1,7 +1,7 @@
 """Image classification: one class for a picture."""
 
 import io
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,6 @@ from PIL.Image import open as open_image
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
-    EvalPrediction,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -24,10 +23,10 @@ from transformers import (
 from ..errors import InputError, data_rows, shown
 from ..measure import Collator, predict
 from ..metrics import Assessment, assess_classes
-from .columns import Table, check_classes, check_same_names, class_names, numbered, pick_columns
+from .columns import Table, check_classes, check_roles, number_classes, pick_columns
+from .encoded import Data, Split
 from .labels import LabelMap, match_labels
-from .task import Data, Split, Task
-from .text import check_roles
+from .task import Scorer, Task
 
 END_OF_JPEG = b"\xff\xd9"
 
@@ -72,24 +71,14 @@ class ImageClassification(Task):
     def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
         """Pictures and their classes."""
         roles = {"image": self.columns.image, "label": self.columns.label}
-        picked, labels, names = {}, {}, {}
+        tables = {}
         for split, dataset in datasets.items():
-            rows = pick_columns(dataset, roles, f"data.{split}")
-            picked[split] = _with_pictures(rows, self.columns.image, f"data.{split}")
-            labels[split] = list(rows["label"])
-            check_classes(labels[split], self.columns.label, f"data.{split}")
-            names[split] = class_names(rows, "label")
-        labels = numbered(labels)
-        tables = {
-            split: Table(
-                rows=rows.remove_columns("label").add_column("label", labels[split]),
-                source=f"data.{split}",
-                label_names=names[split],
-            )
-            for split, rows in picked.items()
-        }
-        check_same_names(tables)
-        return tables
+            source = f"data.{split}"
+            rows = pick_columns(dataset, roles, source)
+            rows = _with_pictures(rows, self.columns.image, source)
+            check_classes(list(rows["label"]), self.columns.label, source)
+            tables[split] = Table(rows=rows, source=source)
+        return number_classes(tables)
 
     def labels(self, train: Table, config: PreTrainedConfig, *, trained: bool) -> LabelMap:
         """The classes."""
@@ -118,29 +107,17 @@ class ImageClassification(Task):
 
         return collate
 
-    def compute_metrics(self, data: Data) -> Callable[[EvalPrediction], dict[str, float]]:
-        """The scores."""
-
-        def compute(prediction: EvalPrediction) -> dict[str, float]:
-            labels = np.asarray(prediction.label_ids)
-            return self.logged(self._assess(np.asarray(prediction.predictions), labels))
-
-        return compute
-
-    def assess(
-        self,
-        model: PreTrainedModel,
-        data: Data,
-        *,
-        teacher: Assessment | None = None,
-        description: str = "",
+    def _assess(
+        self, model: PreTrainedModel, data: Data, teacher: Assessment | None, description: str
     ) -> Assessment:
-        """The scores."""
         logits = predict(model, data.test.rows, data.collator, description=description)
-        return self._assess(logits, np.array(data.test.rows["labels"]))
+        return self._scorer(data, data.test)(logits, np.array(data.test.rows["labels"]))
+
+    def _scorer(self, data: Data, split: Split) -> Scorer:
+        return self.metric or assess_classes
 
     def contents(self, split: Split) -> Iterator[bytes]:
-        """The files' bytes and the classes."""
+        """The bytes of the files, and the classes."""
         yield from map(_bytes, _stored(split.rows))
         yield str(list(split.rows["labels"])).encode()
 
@@ -149,15 +126,12 @@ class ImageClassification(Task):
         return table.column("label")
 
     def keys(self, table: Table) -> list[Hashable]:
-        """The files' bytes, under whatever name."""
+        """The bytes of the files, whatever their names."""
         return [sha256(_bytes(stored)).digest() for stored in _stored(table.rows)]
-
-    def _assess(self, logits: np.ndarray, labels: np.ndarray) -> Assessment:
-        return (self.metric or assess_classes)(logits, labels)
 
 
 def _with_pictures(rows: Dataset, column: str, source: str) -> Dataset:
-    """The rows with a column of pictures: also of paths to image files, and of their bytes."""
+    """The rows with their column of pictures, paths of image files or bytes as pictures."""
     if not isinstance(rows.features["image"], Image):
         try:
             rows = rows.cast_column("image", Image())
@@ -180,7 +154,7 @@ def _with_pictures(rows: Dataset, column: str, source: str) -> Dataset:
 
 
 def _check_picture(content: bytes) -> None:
-    """Fail on a picture that is cut off; decoded only where nothing cheaper tells its end."""
+    """Fail on a picture that is cut off; it is decoded only where no cheaper check will do."""
     with open_image(io.BytesIO(content)) as picture:
         match picture.format:
             case "JPEG" if content.rstrip(b"\0").endswith(END_OF_JPEG):

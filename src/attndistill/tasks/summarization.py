@@ -1,6 +1,5 @@
-"""Summarization with an encoder–decoder, or with a decoder alone that goes on after the text."""
+"""Summarization with an encoder–decoder, or with a decoder alone that continues the text."""
 
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -17,11 +16,11 @@ from ..errors import InputError
 from ..measure import Collator, generate
 from ..metrics import Assessment, assess_summaries
 from ..objectives import IGNORED_LABEL
-from .columns import Table, check_texts, pick_columns
+from .columns import Table, check_roles
+from .encoded import Data, Split
 from .labels import LabelMap
 from .sequences import Tokens, ended, opening
-from .task import Data, Split, Task
-from .text import check_max_length, check_padding, check_roles, text_keys
+from .text import TextTask, check_max_length
 
 PLACE = "{text}"
 BATCH_SIZE = 16
@@ -39,23 +38,23 @@ class SummaryColumns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summarization(Task):
-    """Summarization with ``AutoModelForSeq2SeqLM`` or ``AutoModelForCausalLM``, as the teacher is.
+class Summarization(TextTask):
+    """Summarization with an encoder–decoder: it reads the text, its decoder writes the summary.
 
-    Summaries are written as the model's generation config says, which the student keeps.
-    ``metric`` takes the written summaries and the references, texts both.
+    `fitted` gives the task for a decoder alone. Summaries are written as the model's generation
+    config says, which the student keeps. ``metric`` takes the written summaries and the
+    references, as texts.
 
     Attributes:
-        columns: which column is what.
-        max_length: tokens at which a text is cut off.
         max_target_length: tokens at which a reference is cut off, and of a written summary at most.
         template: what stands around the text, such as ``"summarize: {text}"``. None: nothing for an
             encoder–decoder; for a decoder alone ``TL;DR:`` on a line of its own after the text.
     """
 
     name: ClassVar[str] = "summarization"
-    # Which attention is to be taught, an encoder–decoder's recipe must say.
+    # An encoder–decoder's recipe must say which attention is to be taught.
     default_terms: ClassVar[tuple[str, ...]] = ("task", "logits")
+    targets: ClassVar[tuple[str, ...]] = ("summary",)
 
     columns: SummaryColumns = SummaryColumns()
     max_length: int = 512
@@ -63,39 +62,24 @@ class Summarization(Task):
     template: str | None = None
 
     def __post_init__(self) -> None:
-        check_max_length(self.max_length)
+        super().__post_init__()
         check_max_length(self.max_target_length, "max_target_length")
         if self.template is not None and self.template.count(PLACE) != 1:
             raise InputError(f"template must hold {PLACE} once, but is {self.template!r}")
 
     @property
-    def longest(self) -> int:
-        """Tokens of a text."""
-        return self.max_length
+    def positions(self) -> int:
+        """Tokens of the text or of the summary, whichever are more."""
+        return max(self.max_length, self.max_target_length)
 
-    def fitted(self, config: PreTrainedConfig) -> Task:
-        """The way in which a model with this config summarizes."""
-        kind = EncoderDecoderSummarization if config.is_encoder_decoder else DecoderSummarization
+    def fitted(self, config: PreTrainedConfig) -> "Summarization":
+        """The task for a model with this config."""
+        kind = Summarization if config.is_encoder_decoder else DecoderSummarization
         return kind(**{field.name: getattr(self, field.name) for field in fields(self)})
 
     def model_class(self, config: PreTrainedConfig) -> Any:
         """A model that writes."""
         return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-
-    def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
-        """Texts and summaries."""
-        roles = {"text": self.columns.text, "summary": self.columns.summary}
-        tables = {}
-        for split, dataset in datasets.items():
-            rows = pick_columns(dataset, roles, f"data.{split}")
-            for role, column in roles.items():
-                check_texts(list(rows[role]), column, f"data.{split}")
-            tables[split] = Table(rows=rows, source=f"data.{split}")
-        return tables
-
-    def fit_processor(self, processor: Any, path: str) -> None:
-        """It pads."""
-        check_padding(processor, path)
 
     def encode(
         self, table: Table, labels: LabelMap | None, processor: Any, *, training: bool
@@ -118,13 +102,8 @@ class Summarization(Task):
         pad = DataCollatorForSeq2Seq(processor, model=model)
         return lambda rows: dict(pad(rows))
 
-    def assess(
-        self,
-        model: PreTrainedModel,
-        data: Data,
-        *,
-        teacher: Assessment | None = None,
-        description: str = "",
+    def _assess(
+        self, model: PreTrainedModel, data: Data, teacher: Assessment | None, description: str
     ) -> Assessment:
         """What the model writes of the test texts, against their summaries."""
         assert data.test.table is not None, "tests are no streams"
@@ -139,29 +118,8 @@ class Summarization(Task):
         )
         return (self.metric or assess_summaries)(written, data.test.table.column("summary"))
 
-    def keys(self, table: Table) -> list[Hashable]:
-        """The texts."""
-        return text_keys(table, "text")
-
     def _tokens(self, text: str, summary: str, tokenizer: Any) -> tuple[Tokens, bool]:
         """A row, and whether its text was cut."""
-        raise NotImplementedError("which way is known with the model: see fitted")
-
-    def _prompt(self, ids: list[int], labels: list[int]) -> list[int]:
-        """What the model is given to write a summary."""
-        raise NotImplementedError("which way is known with the model: see fitted")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderDecoderSummarization(Summarization):
-    """The encoder reads the text, the decoder writes the summary."""
-
-    @property
-    def positions(self) -> int:
-        """Tokens of the longer of the two."""
-        return max(self.max_length, self.max_target_length)
-
-    def _tokens(self, text: str, summary: str, tokenizer: Any) -> tuple[Tokens, bool]:
         given = (self.template or PLACE).replace(PLACE, text)
         ids = tokenizer(given, truncation=True, max_length=self.max_length)["input_ids"]
         full = len(ids) == self.max_length
@@ -171,16 +129,20 @@ class EncoderDecoderSummarization(Summarization):
         return Tokens(ids, ended(target["input_ids"], tokenizer)[: self.max_target_length]), was_cut
 
     def _prompt(self, ids: list[int], labels: list[int]) -> list[int]:
+        """What the model is given to write a summary."""
         return ids
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSummarization(Summarization):
-    """The decoder goes on after the text; cut is the text, so that the template stays whole."""
+    """Summarization with a decoder alone: it continues the text.
+
+    The text is cut before the template is put around it, so that the template stays whole.
+    """
 
     @property
     def positions(self) -> int:
-        """Text and summary stand in one row."""
+        """Text and summary are in one row."""
         return self.max_length + self.max_target_length
 
     def _tokens(self, text: str, summary: str, tokenizer: Any) -> tuple[Tokens, bool]:

@@ -1,4 +1,4 @@
-"""What a task is: all that differs between one kind of model and another."""
+"""What a task is: everything that differs between one kind of model and another."""
 
 import json
 from abc import ABC, abstractmethod
@@ -18,68 +18,27 @@ from transformers import (
 from ..measure import Collator
 from ..metrics import Assessment, values_of
 from ..objectives import LogitsTerm, Term
+from ..reading import PYTHON_ONLY
 from .columns import Table
+from .encoded import Data, Split
 from .labels import LabelMap
 
-# A field of a task with this mark is an object of the user's Python, and no line of a recipe.
-PYTHON_ONLY = "python_only"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Split:
-    """A split encoded for the models.
-
-    Attributes:
-        rows: what the collator makes batches of.
-        table: the same rows as read; None for a stream.
-        truncated: share of the rows that were cut at ``max_length``; None where it is not known
-            (streams) or nothing is cut (images).
-        documents: [rows] the row of ``table`` that each comes from; None where it is the same row.
-        notes: remarks for the user.
-    """
-
-    rows: Dataset | IterableDataset
-    table: Table | None
-    truncated: float | None = None
-    documents: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Data:
-    """Encoded splits with what encodes, batches and names them.
-
-    Attributes:
-        train, validation, test: the splits.
-        labels: the classes; None for a task without.
-        processor: tokenizer or image processor.
-        collator: makes a batch of a list of encoded rows.
-    """
-
-    train: Split
-    validation: Split
-    test: Split
-    labels: LabelMap | None
-    processor: Any
-    collator: Collator
-
-    def splits(self) -> dict[str, Split]:
-        """By name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+# Answers and labels, one row each.
+Scorer = Callable[[np.ndarray, np.ndarray], Assessment]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """One kind of model with the data it learns from; its fields are lines of a recipe's ``data``.
+    """One kind of model and the data it learns from; its fields are keys of a recipe's ``data``.
 
     Attributes:
-        metric: in place of the task's own measure: takes what it takes (see the task's
-            ``_assess``) and returns an `Assessment`, whose first score decides.
-        collate: in place of the task's own collator.
+        metric: replaces the task's own metric: takes the same arguments (see each task) and
+            returns an `Assessment`, whose first score decides.
+        collate: replaces the task's own collator.
     """
 
     name: ClassVar[str]
-    # Those of a recipe that names none, as far as the data has labels and the models have logits.
+    # For recipes without an objective, as far as the data has labels and the models have logits.
     default_terms: ClassVar[tuple[str, ...]] = ("task", "logits", "attention")
     processor_class: ClassVar[Any] = AutoTokenizer
     # Whether the head belongs to the data, so that a checkpoint may lack it.
@@ -92,11 +51,10 @@ class Task(ABC):
 
     @property
     def selection(self) -> Mapping[str, bool]:
-        """The logged metrics that a best checkpoint may go by: whether higher is better.
+        """The logged metrics that can select the best checkpoint, and whether higher is better.
 
-        The first one is the default. Without any, it is the task term's loss, else the objective.
-        The deciding score of a metric of the user's own is logged as ``metric``, by a task that
-        measures while it trains.
+        The first one is the default; without any, it is the task term's loss, else the objective.
+        A task that logs metrics logs the deciding score of the user's own as ``metric``.
         """
         own = self.metric is not None and self._selection
         return {"metric": True} if own else self._selection
@@ -112,12 +70,12 @@ class Task(ABC):
 
     @property
     def streams(self) -> bool:
-        """Whether it can learn from a stream: from texts without labels."""
+        """Whether the task can learn from a stream of text without labels."""
         return False
 
     @property
     def logits_term(self) -> type[Term] | None:
-        """What compares the models' logits; None for models without."""
+        """The term that compares the models' logits; None for models without logits."""
         return LogitsTerm
 
     @property
@@ -127,24 +85,24 @@ class Task(ABC):
 
     @abstractmethod
     def model_class(self, config: PreTrainedConfig) -> Any:
-        """The ``AutoModelFor…`` that loads a model with this config."""
+        """The ``AutoModelFor…`` class that loads a model with this config."""
 
     @property
     def positions(self) -> int | None:
-        """The most positions that a row takes in a model; None for images."""
+        """The most positions that a row takes up in a model; None for images."""
         return self.longest
 
     def fitted(self, config: PreTrainedConfig) -> "Task":
-        """The task for a teacher with this config; the same one where it does not matter."""
+        """The task for a teacher with this config."""
         return self
 
     def may_lack(self, weight: str) -> bool:
-        """Whether a checkpoint without this weight is whole for the task."""
+        """Whether a checkpoint without this weight is complete for the task."""
         return False
 
     @abstractmethod
     def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
-        """Check the splits' columns and name them by their roles.
+        """Check the splits' columns and rename them to their roles.
 
         Raises:
             InputError: naming the split, the column and the rows.
@@ -159,7 +117,7 @@ class Task(ABC):
             trained: whether the teacher will be fine-tuned on these rows.
 
         Raises:
-            InputError: labels and teacher do not go together.
+            InputError: the labels do not fit the teacher's classes.
         """
         return None
 
@@ -191,33 +149,46 @@ class Task(ABC):
             table: the rows.
             labels: the classes, if the task has any.
             processor: tokenizer or image processor.
-            training: whether they are trained on, and not measured.
+            training: whether they are trained on, rather than measured.
 
         Raises:
-            InputError: a row that cannot be, with its number.
+            InputError: a row cannot be encoded; the message has its number.
         """
 
     def stream(self, rows: IterableDataset, processor: Any) -> Split:
-        """Encode a stream of rows on the way; only of a task that ``streams``."""
+        """Encode a stream of rows as it is read; only for a task that ``streams``."""
         raise NotImplementedError(f"{self.name} needs to see all its rows first")
 
     def contents(self, split: Split) -> Iterator[bytes]:
-        """What a split's rows say, in order: equal where they are."""
+        """The content of a split's rows in order, for a fingerprint."""
         for row in split.rows:
             yield json.dumps(row, sort_keys=True).encode()
 
     def collator(self, processor: Any, model: PreTrainedModel) -> Collator:
-        """What makes a batch of a list of encoded rows; ``model`` is the teacher."""
+        """Makes a batch of a list of encoded rows; ``model`` is the teacher."""
         return self.collate or self._collator(processor, model)
 
     @abstractmethod
     def _collator(self, processor: Any, model: PreTrainedModel) -> Collator: ...
 
     def compute_metrics(self, data: Data) -> Callable[[EvalPrediction], dict[str, float]] | None:
-        """Trainer's metrics on the validation split; None where the losses are all it logs."""
+        """Trainer's metrics on the validation split; None where only losses are logged."""
+        score = self._scorer(data, data.validation)
+        if score is None:
+            return None
+
+        def compute(prediction: EvalPrediction) -> dict[str, float]:
+            answers = prediction.predictions
+            answers = answers[0] if isinstance(answers, tuple) else answers
+            return self._logged(score(answers, np.asarray(prediction.label_ids)))
+
+        return compute
+
+    def _scorer(self, data: Data, split: Split) -> Scorer | None:
+        """What scores the answers on a split by its labels; None where only losses are logged."""
         return None
 
-    def logged(self, assessed: Assessment) -> dict[str, float]:
+    def _logged(self, assessed: Assessment) -> dict[str, float]:
         """An assessment as Trainer logs it."""
         values = values_of(assessed)
         return values if self.metric is None else {"metric": next(iter(values.values())), **values}
@@ -226,7 +197,6 @@ class Task(ABC):
         """What Trainer keeps of each batch's logits for its metrics; None for all."""
         return None
 
-    @abstractmethod
     def assess(
         self,
         model: PreTrainedModel,
@@ -240,14 +210,20 @@ class Task(ABC):
         Args:
             model: the model.
             data: the data.
-            teacher: what the teacher does on the same rows, where it is to be compared with.
+            teacher: the teacher's assessment on the same rows; None for the teacher itself.
             description: of the progress bar.
         """
+        return self._assess(model, data, teacher, description)
+
+    @abstractmethod
+    def _assess(
+        self, model: PreTrainedModel, data: Data, teacher: Assessment | None, description: str
+    ) -> Assessment: ...
 
     def strata(self, table: Table) -> list[Any] | None:
-        """One class per row, to cut a split in proportion; None where there is none."""
+        """One class per row, to cut a split in proportion; None without classes."""
         return None
 
     def keys(self, table: Table) -> list[Hashable]:
-        """What tells rows apart, to find those in two splits; empty where it is not looked for."""
+        """What identifies each row, to find rows that are in two splits."""
         return []

@@ -1,7 +1,8 @@
 """Token classification: a class for every word, such as the entities of a sentence."""
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +10,6 @@ from datasets import Dataset
 from transformers import (
     AutoModelForTokenClassification,
     DataCollatorForTokenClassification,
-    EvalPrediction,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -18,10 +18,11 @@ from ..errors import InputError, data_rows
 from ..measure import Collator, check_finite_rows, outputs
 from ..metrics import Assessment, assess_tags
 from ..objectives import IGNORED_LABEL
-from .columns import Table, check_lists, check_same_names, class_names, numbered, pick_columns
+from .columns import Table, check_lists, check_roles, number_classes
+from .encoded import Data, Split
 from .labels import LabelMap, match_labels
-from .task import Data, Split, Task
-from .text import check_max_length, check_padding, check_roles
+from .task import Scorer
+from .text import TextTask
 
 BATCH_SIZE = 32
 
@@ -38,67 +39,57 @@ class TokenColumns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenClassification(Task):
+class TokenClassification(TextTask):
     """Token classification with ``AutoModelForTokenClassification``.
 
     A word's label is that of its first token; its other tokens are not counted.
     ``metric`` takes the predicted classes per row, the true ones, and the class names.
-
-    Attributes:
-        columns: which column is what.
-        max_length: tokens at which a text is cut off.
     """
 
     name: ClassVar[str] = "token-classification"
     has_own_head: ClassVar[bool] = True
+    targets: ClassVar[tuple[str, ...]] = ("label",)
 
     columns: TokenColumns = TokenColumns()
-    max_length: int = 128
-
-    def __post_init__(self) -> None:
-        check_max_length(self.max_length)
 
     @property
     def _selection(self) -> Mapping[str, bool]:
         return {"f1": True, "token_accuracy": True}
-
-    @property
-    def longest(self) -> int:
-        """Tokens of a text."""
-        return self.max_length
 
     def model_class(self, config: PreTrainedConfig) -> Any:
         """A model with a head for every token."""
         return AutoModelForTokenClassification
 
     def read(self, datasets: Mapping[str, Dataset]) -> dict[str, Table]:
-        """Words and labels, numbers where all labels are; as many labels as words."""
-        roles = {"tokens": self.columns.tokens, "labels": self.columns.labels}
-        words, tags, names = {}, {}, {}
-        for split, dataset in datasets.items():
-            rows = pick_columns(dataset, roles, f"data.{split}")
-            words[split], tags[split] = list(rows["tokens"]), list(rows["labels"])
-            names[split] = class_names(rows, "labels")
-            self._check(words[split], tags[split], f"data.{split}")
-        tags = numbered(tags)
-        tables = {
-            split: Table(
-                rows=Dataset.from_dict({"tokens": words[split], "label": tags[split]}),
-                source=f"data.{split}",
-                label_names=names[split],
-            )
-            for split in datasets
-        }
-        check_same_names(tables)
-        return tables
+        """Words and their labels, as numbers where all labels are numbers."""
+        tables = super().read(datasets)
+        return number_classes(
+            {
+                split: replace(table, rows=table.rows.rename_column("labels", "label"))
+                for split, table in tables.items()
+            }
+        )
+
+    def _check(self, columns: Mapping[str, Sequence[Any]], source: str) -> None:
+        words, tags = columns["tokens"], columns["labels"]
+        check_lists(words, self.columns.tokens, source, "a list of words")
+        check_lists(tags, self.columns.labels, source, "a list of labels")
+        for row, (of_words, labels) in enumerate(zip(words, tags, strict=True)):
+            if not of_words:
+                raise InputError(f"{source}: {data_rows([row])} has no words; remove it")
+            if len(of_words) != len(labels):
+                raise InputError(
+                    f"{source}: {data_rows([row])} has {len(of_words)} words but {len(labels)} "
+                    "labels; each word needs one"
+                )
 
     def labels(self, train: Table, config: PreTrainedConfig, *, trained: bool) -> LabelMap:
         """The classes of the words."""
         return match_labels(train, config, trained=trained)
 
     def fit_processor(self, processor: Any, path: str) -> None:
-        """Which word a token is of, only fast tokenizers say."""
-        check_padding(processor, path)
+        """Only fast tokenizers tell which word a token belongs to."""
+        super().fit_processor(processor, path)
         if not processor.is_fast:
             raise InputError(
                 f"token classification needs a fast tokenizer, but that of {path} is a slow one"
@@ -124,27 +115,17 @@ class TokenClassification(Task):
     def _collator(self, processor: Any, model: PreTrainedModel) -> Collator:
         return DataCollatorForTokenClassification(processor)
 
-    def compute_metrics(self, data: Data) -> Callable[[EvalPrediction], dict[str, float]]:
-        """The scores of all labelled words; ``f1`` is the one that decides."""
-
-        def compute(prediction: EvalPrediction) -> dict[str, float]:
-            classes, labels = prediction.predictions, np.asarray(prediction.label_ids)
-            values = self.logged(self._assess(list(classes), list(labels), data))
-            return {"f1": next(iter(values.values())), **values}
-
-        return compute
+    def _logged(self, assessed: Assessment) -> dict[str, float]:
+        values = super()._logged(assessed)
+        # One name for the deciding score, the F1 of entities or of token classes.
+        return {"f1": next(iter(values.values())), **values}
 
     def preprocess_logits(self) -> Callable[[Any, Any], Any]:
-        """The predicted classes: logits of rows of different lengths are many."""
+        """The predicted classes: all logits of all tokens would be too many to keep."""
         return lambda logits, labels: logits.argmax(-1)
 
-    def assess(
-        self,
-        model: PreTrainedModel,
-        data: Data,
-        *,
-        teacher: Assessment | None = None,
-        description: str = "",
+    def _assess(
+        self, model: PreTrainedModel, data: Data, teacher: Assessment | None, description: str
     ) -> Assessment:
         """The scores of all labelled words."""
         classes, labels, finite = [], [], []
@@ -155,32 +136,23 @@ class TokenClassification(Task):
             classes += list(output.logits.argmax(-1).cpu().numpy())
             labels += list(batch["labels"].cpu().numpy())
         check_finite_rows(model, np.concatenate(finite))
-        return self._assess(classes, labels, data)
+        return self._score(classes, labels, _names(data))
 
-    def keys(self, table: Table) -> list[Hashable]:
-        """The words."""
-        return [tuple(words) for words in table.column("tokens")]
+    def _scorer(self, data: Data, split: Split) -> Scorer:
+        return partial(self._score, names=_names(data))
 
-    def _assess(
-        self, classes: list[np.ndarray], labels: list[np.ndarray], data: Data
+    def _score(
+        self, classes: Sequence[np.ndarray], labels: Sequence[np.ndarray], names: Sequence[str]
     ) -> Assessment:
-        assert data.labels is not None, "token classification has classes"
         counted = [row != IGNORED_LABEL for row in labels]
         predicted = [row[mask] for row, mask in zip(classes, counted, strict=True)]
         truth = [row[mask] for row, mask in zip(labels, counted, strict=True)]
-        return (self.metric or assess_tags)(predicted, truth, data.labels.names)
+        return (self.metric or assess_tags)(predicted, truth, names)
 
-    def _check(self, words: list[Any], tags: list[Any], source: str) -> None:
-        check_lists(words, self.columns.tokens, source, "a list of words")
-        check_lists(tags, self.columns.labels, source, "a list of labels")
-        for row, (of_words, labels) in enumerate(zip(words, tags, strict=True)):
-            if not of_words:
-                raise InputError(f"{source}: {data_rows([row])} has no words; remove it")
-            if len(of_words) != len(labels):
-                raise InputError(
-                    f"{source}: {data_rows([row])} has {len(of_words)} words but {len(labels)} "
-                    "labels; each word needs one"
-                )
+
+def _names(data: Data) -> tuple[str, ...]:
+    assert data.labels is not None, "token classification has classes"
+    return data.labels.names
 
 
 def _first_tokens(word_of_token: list[int | None], labels: list[int]) -> list[int]:

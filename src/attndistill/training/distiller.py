@@ -42,7 +42,7 @@ class Distiller:
         layer_map: for attention terms without a layer map of their own, see `resolve_layer_map`.
 
     Attributes:
-        objective: the objective, fitted to both models.
+        plan: the objective, fitted to both models.
 
     Raises:
         InputError: the objective needs a teacher, the models do not suit one of its terms, or the
@@ -68,24 +68,24 @@ class Distiller:
                 )
         self.student = student
         self.teacher = teacher
-        self.objective = objective.fitted(student, teacher, layer_map)
+        self.plan = objective.fitted(student, teacher, layer_map)
         # Without logits to compare, the teacher's last layers would run for nothing.
         self._stops_teacher = (
-            teacher is not None and not self.objective.reads_teacher_logits and can_stop(teacher)
+            teacher is not None and not self.plan.reads_teacher_logits and can_stop(teacher)
         )
         # Logits of all tokens are formed only for terms that read them.
         self._student_head = self._teacher_head = None
-        if not self.objective.reads_student_output:
+        if not self.plan.reads_student_output:
             self._student_head = output_head(student)
-        if not (teacher is None or self._stops_teacher or self.objective.reads_teacher_output):
+        if not (teacher is None or self._stops_teacher or self.plan.reads_teacher_output):
             self._teacher_head = output_head(teacher)
 
     def counts(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Items of each term in the micro-batches of one optimizer step."""
-        per_batch = [self.objective.counts(batch) for batch in batches]
+        per_batch = [self.plan.counts(batch) for batch in batches]
         return {
             name: torch.stack([counts[name] for counts in per_batch]).sum()
-            for name in self.objective.terms
+            for name in self.plan.terms
         }
 
     def loss(
@@ -123,9 +123,8 @@ class Distiller:
         Returns:
             The loss, and each term's value before its weight, without a graph.
         """
-        counts = self.objective.counts(batch) if counts is None else counts
-        step = self.objective.let_go(self.step(batch, student=student))
-        return self.objective.loss(step, counts)
+        counts = self.plan.counts(batch) if counts is None else counts
+        return self.plan.loss(self.step(batch, student=student), counts)
 
     def read_terms(self, batch: Batch) -> dict[str, TermReading]:
         """Value and gradient of every term on one batch, without an update.
@@ -136,9 +135,9 @@ class Distiller:
             ObjectiveError: a term teaches nothing or is not finite.
         """
         with evaluating(self.student):
-            means = self.objective.means(self.step(batch), self.objective.counts(batch))
+            means = self.plan.means(self.step(batch), self.plan.counts(batch))
             trainable = [p for p in self.student.parameters() if p.requires_grad]
-            return read_terms(self.objective, means, trainable)
+            return read_terms(self.plan, means, trainable)
 
     def step(
         self, batch: Batch, *, student: nn.Module | None = None, keep_logits: bool = False
@@ -151,18 +150,18 @@ class Distiller:
             keep_logits: form all the student's logits, also where no term needs them at once.
         """
         teacher = _Run()
-        if self.teacher is not None and self.objective.needs_teacher:
+        if self.teacher is not None and self.plan.needs_teacher:
             teacher = self._run(
                 self._run_teacher,
                 self.teacher,
                 batch,
-                self.objective.teacher_layers,
+                self.plan.teacher_layers,
                 head=self._teacher_head,
                 stop=self._stops_teacher,
             )
         head = None if keep_logits else self._student_head
         model = self.student if student is None else student
-        ours = self._run(run_model, model, batch, self.objective.student_layers, head=head)
+        ours = self._run(run_model, model, batch, self.plan.student_layers, head=head)
         return Step(
             batch=batch,
             student=ours.output,
@@ -190,7 +189,7 @@ class Distiller:
         with ExitStack() as stack:
             records: list[AttentionRecord] = []
             if layers:
-                values = self.objective.needs_values
+                values = self.plan.needs_values
                 records = stack.enter_context(capture(model, layers, values=values, stop=stop))
             caught: list[HiddenLogits] = []
             device = next(iter(batch.values())).device

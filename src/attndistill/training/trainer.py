@@ -46,7 +46,6 @@ class DistillationTrainer(Seq2SeqTrainer):
 
     # The objective is normalised over the whole optimizer step; Trainer must not divide again.
     loss_is_scaled_for_ga = True
-    objective: Objective
     teacher_model: PreTrainedModel | None
 
     def __init__(
@@ -75,7 +74,8 @@ class DistillationTrainer(Seq2SeqTrainer):
 
             model = get_peft_model(model, peft_config)
         self.distiller = Distiller(model, teacher_model, objective=objective, layer_map=layer_map)
-        self.objective = self.distiller.objective
+        self.objective: Objective = objective
+        self.plan = self.distiller.plan
         super().__init__(
             model=model,
             args=args,
@@ -133,16 +133,15 @@ class DistillationTrainer(Seq2SeqTrainer):
         if model.training:
             counts = self._step_counts
             if self.term_readings is None:
-                means = self.objective.means(step, counts)
-                self.term_readings = read_terms(self.objective, means, self._trainable())
-            step = self.objective.let_go(step)
-            loss, means = self.objective.loss(step, counts)
+                means = self.plan.means(step, counts)
+                self.term_readings = read_terms(self.plan, means, self._trainable())
+            loss, means = self.plan.loss(step, counts)
             self._train_tally.add(means)
             # Processes' gradients are averaged, but each holds only its own share of the mean.
             loss = loss * self.accelerator.num_processes
         else:
-            counts = self.objective.counts(inputs)
-            loss, means = self.objective.loss(step, counts)
+            counts = self.plan.counts(inputs)
+            loss, means = self.plan.loss(step, counts)
             self._eval_tally.add(means, counts)
         if not return_outputs:
             return loss
@@ -204,7 +203,7 @@ class DistillationTrainer(Seq2SeqTrainer):
         if means:
             # Trainer's own is a mean of batch means, which depends on how rows meet in batches.
             tensors = {name: torch.tensor(mean) for name, mean in means.items()}
-            terms[f"{prefix}_loss"] = float(self.objective.weighted_sum(tensors))
+            terms[f"{prefix}_loss"] = float(self.plan.weighted_sum(tensors))
         return output._replace(metrics={**(output.metrics or {}), **terms})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedModel
 
 from ...errors import InputError
 from .modules import uses_attention_interface
 from .outside_interface import rebuilding
 from .skipped import warn_of_skipped
-from .suggestions import ENCODERS, supported_instead
+from .suggestions import supported_instead
 
 # The first of these words in a module's path names its stack; without one the stack is the
 # decoder's where attention is causal, else the encoder's.
@@ -81,23 +80,6 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
     return layers
 
 
-def depth(model: nn.Module) -> int:
-    """The number of attention layers of a model that has one stack of self-attention.
-
-    Raises:
-        InputError: it has several stacks or cross-attention, whose layers a single layer map
-            cannot tell apart; or see `attention_layers`.
-    """
-    layers = attention_layers(model)
-    groups = sorted({f"{layer.stack} {layer.kind}-attention" for layer in layers})
-    if len(groups) > 1:
-        raise InputError(
-            f"{type(model).__name__} has {', '.join(groups)}: a layer map pairs the layers of one "
-            f"stack of self-attention; use an encoder or decoder alone, such as {ENCODERS}"
-        )
-    return len(layers)
-
-
 def attention_config(model: nn.Module, layer: AttentionLayer) -> Any:
     """The config that the layer's attention implementation is read from: the nearest one."""
     parts = layer.name.split(".")
@@ -106,17 +88,6 @@ def attention_config(model: nn.Module, layer: AttentionLayer) -> Any:
         if config is not None:
             return config
     raise InputError(f"{type(model).__name__} has no config: give a Transformers model")
-
-
-def base_model(model: nn.Module) -> nn.Module:
-    """Strip the wrappers of distributed training and ``torch.compile``."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and not isinstance(model, PreTrainedModel):
-            inner = getattr(model, "module", None)
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
 
 
 def _is_attention(module: nn.Module) -> bool:

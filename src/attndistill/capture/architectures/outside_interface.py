@@ -1,19 +1,54 @@
 """Attention modules outside the ``AttentionInterface`` whose scores can be rebuilt exactly.
 
-Each entry names the parts of a module whose calls have to be heard, and puts together from them
-what an attention function would have been called with. The tensors are the model's own, so
+Each entry names the parts of a module whose calls are observed, and puts together from them what
+an attention function would have been called with. The tensors are the model's own, so
 gradients reach its weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ...ops import AttentionMask
-from ..attention_call import AttentionCall, PartCalls, Rebuilding
+from ..attention_call import AttentionCall
 from .modules import attention_forward
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartCall:
+    """One call of a part of an attention module.
+
+    Attributes:
+        inputs: its positional arguments.
+        output: what it returned.
+    """
+
+    inputs: tuple[Any, ...]
+    output: Any
+
+
+# Part -> its first call in this forward of the module.
+PartCalls = Mapping[str, PartCall]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rebuilding:
+    """How the attention of one class of modules is put together.
+
+    Attributes:
+        parts: names of the submodules and methods whose calls are observed.
+        rebuild: (module, arguments of its forward by name, calls of its parts) -> attention call.
+        causal: whether it is a decoder's.
+        refusal: (module) -> why this one cannot be captured exactly, or None.
+    """
+
+    parts: tuple[str, ...]
+    rebuild: Callable[[Any, Mapping[str, Any], PartCalls], AttentionCall]
+    causal: bool = False
+    refusal: Callable[[Any], str | None] = lambda module: None
 
 
 def rebuilding(module: nn.Module) -> Rebuilding | None:
@@ -124,6 +159,8 @@ def _falcon(module: Any, inputs: Mapping[str, Any], calls: PartCalls) -> Attenti
         value=value,
         attention_mask=inputs["attention_mask"],
         scaling=module.inv_norm_factor,
+        # BLOOM and GPT-J always get a mask. Falcon may get none under sdpa, which then masks.
+        is_causal=module.config._attn_implementation == "sdpa" and query.shape[2] > 1,
     )
 
 

@@ -50,7 +50,7 @@ def _without_attention(config: Any) -> dict[int, str]:
 
 
 def _skipped_paths(model: nn.Module) -> Iterator[str]:
-    """The paths of those layers: their modules may be called attention, linear as it is."""
+    """The paths of those layers: their modules may be called attention, though it is linear."""
     for path, part in model.named_modules():
         config = getattr(part, "config", None)
         depth = len(getattr(config, "layer_types", None) or [])
@@ -62,7 +62,7 @@ def _skipped_paths(model: nn.Module) -> Iterator[str]:
 
 
 def _attention_besides(model: nn.Module, known: Sequence[str]) -> list[str]:
-    """The outermost modules called attention that neither are in, nor hold, a known one."""
+    """The outermost modules called attention that are not in a known one and hold none."""
     found: list[str] = []
     for name, module in model.named_modules():
         if "Attention" in type(module).__name__ and not any(

@@ -1,22 +1,27 @@
 """What a recipe says: checked, frozen, with its defaults filled in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from ...errors import InputError
 from ...measure import Collator
 from ...metrics import Assessment
 from ...objectives import Objective, Term
+from ...reading import LENIENT, as_mapping, refuse_unknown, settings_of, to_plain
 from ...tasks import Task, task_class
+from .argument_rules import check_seed
 from .paths import locate_data, locate_model
-from .reading import as_mapping, read_settings, refuse_unknown, settings_of
 from .student import StudentConfig, StudentModel, read_student
 from .terms import default_objective, read_objective
-from .training import MOST_SEEDS, read_teacher_training, read_training
-from .yaml_file import apply_settings, dump_yaml, read_yaml
+from .training import read_teacher_training, read_training
+from .yaml_file import apply_settings, read_yaml
+
+SECTIONS = ("task", "teacher", "student", "data", "objective", "training")
+REQUIRED = ("task", "teacher", "student", "data", "output_dir")
+# Lines of their own: fields of `Recipe` as they are.
+SINGLE = ("seed", "watts", "output_dir", "trust_remote_code")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +85,16 @@ class Recipe:
     terms: Mapping[str, Term]
     training: Mapping[str, Any]
     output_dir: str
-    seed: int
-    watts: float | None
-    trust_remote_code: bool
+    seed: int = 42
+    watts: float | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.output_dir.strip() or "\0" in self.output_dir:
+            raise InputError(f"output_dir must be a folder's path, not {self.output_dir!r}")
+        check_seed(self.seed, "seed")
+        if self.watts is not None and self.watts <= 0:
+            raise InputError(f"watts must be above 0, not {self.watts:g}")
 
     @property
     def objective(self) -> Objective:
@@ -95,24 +107,21 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved recipe as plain data: it reads back as the same recipe."""
-        terms = {name: asdict(term) for name, term in self.terms.items()}  # type: ignore[call-overload]
-        plain = {
-            "task": self.task.name,
-            "teacher": {key: value for key, value in asdict(self.teacher).items() if value},
-            "student": {key: value for key, value in asdict(self.student).items() if value},
-            "data": asdict(self.data) | _task_settings(self.task),
-            "objective": terms,
-            "training": dict(self.training),
-            "seed": self.seed,
-            "watts": self.watts,
-            "output_dir": self.output_dir,
-            "trust_remote_code": self.trust_remote_code,
-        }
-        return _plain(plain)
-
-    def to_yaml(self) -> str:
-        """The resolved recipe as YAML."""
-        return dump_yaml(self.to_dict())
+        plain: dict[str, Any] = to_plain(
+            {
+                "task": self.task.name,
+                "teacher": self.teacher,
+                "student": self.student,
+                "data": self.data,
+                "objective": self.terms,
+                "training": self.training,
+                **{name: getattr(self, name) for name in SINGLE},
+            }
+        )
+        for section in ("teacher", "student"):
+            plain[section] = {key: value for key, value in plain[section].items() if value}
+        plain["data"] |= to_plain(self.task)
+        return plain
 
 
 def load_recipe(
@@ -152,80 +161,48 @@ def read_recipe(
     collate: Collator | None = None,
 ) -> Recipe:
     """Check a parsed recipe; paths are looked up from the working directory, then ``folder``."""
-    sections = ("task", "teacher", "student", "data", "objective", "training")
-    others = ("seed", "watts", "output_dir", "trust_remote_code")
-    refuse_unknown(raw, [*sections, *others], "")
-    for name in ("task", "teacher", "student", "data", "output_dir"):
+    refuse_unknown(raw, [*SECTIONS, *SINGLE], "")
+    for name in REQUIRED:
         if name not in raw:
             raise InputError(f"the recipe has no {name}: add it (see `attndistill recipes`)")
-    rest = read_settings(_Rest, {name: raw[name] for name in others if name in raw}, "")
-    teacher = read_settings(TeacherConfig, raw["teacher"], "teacher")
-    task, data = _read_data(raw["task"], raw["data"])
+    hints = get_type_hints(Recipe)
+    single = {name: LENIENT.value(hints[name], raw[name], name) for name in SINGLE if name in raw}
+    task, data = _read_data(raw["task"], raw["data"], folder)
     task = replace(task, metric=metric, collate=collate)
-    terms = read_objective(raw.get("objective", default_objective(task)), task)
-    if data.streaming and not task.streams:
-        raise InputError(
-            "data.streaming is for text without labels (causal-lm, feature-extraction, or "
-            f"classification with data.columns.label null), not for {task.name}"
-        )
-    if data.streaming and teacher.train is not None:
-        raise InputError("data.streaming: fine-tune the teacher beforehand, not with teacher.train")
-    training = read_training(
-        raw.get("training", {}), "training", task, list(terms), streaming=data.streaming
-    )
+    teacher = LENIENT.settings(TeacherConfig, raw["teacher"], "teacher")
+    if data.streaming:
+        _check_streams(task, teacher)
+    teacher = replace(teacher, model=locate_model(teacher.model, folder, "teacher.model"))
+    if teacher.train is not None:
+        seed = single.get("seed", Recipe.seed)
+        train = read_teacher_training(teacher.train, "teacher.train", task, seed)
+        teacher = replace(teacher, train=train)
     student = read_student(raw["student"])
     if isinstance(student, StudentModel):
         student = replace(student, model=locate_model(student.model, folder, "student.model"))
-    train = teacher.train
-    if train is not None:
-        train = read_teacher_training(train, "teacher.train", task, rest.seed)
+    terms = read_objective(raw.get("objective", default_objective(task)), task)
+    training = read_training(
+        raw.get("training", {}), "training", task, list(terms), streaming=data.streaming
+    )
     return Recipe(
         task=task,
-        teacher=TeacherConfig(
-            model=locate_model(teacher.model, folder, "teacher.model"),
-            train=train,
-        ),
+        teacher=teacher,
         student=student,
-        data=_located(data, folder),
+        data=data,
         terms=terms,
         training=training,
-        output_dir=rest.output_dir,
-        seed=rest.seed,
-        watts=rest.watts,
-        trust_remote_code=rest.trust_remote_code,
+        **single,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rest:
-    output_dir: str
-    seed: int = 42
-    watts: float | None = None
-    trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.output_dir.strip() or "\0" in self.output_dir:
-            raise InputError(f"output_dir must be a folder's path, not {self.output_dir!r}")
-        if not 0 <= self.seed < MOST_SEEDS:
-            raise InputError(f"seed must be from 0 to {MOST_SEEDS - 1}, not {self.seed}")
-        if self.watts is not None and self.watts <= 0:
-            raise InputError(f"watts must be above 0, not {self.watts:g}")
-
-
-def _read_data(name: Any, raw: Any) -> tuple[Task, DataConfig]:
-    """The lines of ``data``: where the rows are, and how the task reads them."""
+def _read_data(name: Any, raw: Any, folder: Path) -> tuple[Task, DataConfig]:
+    """The lines of ``data``: how the task reads the rows, and where they are."""
     kind, settings = task_class(name), as_mapping(raw, "data")
-    places = [field.name for field in fields(DataConfig)]
-    known = [*places, *(field.name for field in settings_of(kind))]
-    refuse_unknown(settings, known, "data")
-    own = {name: value for name, value in settings.items() if name not in places}
-    places_given = {name: value for name, value in settings.items() if name in places}
-    return read_settings(kind, own, "data"), read_settings(DataConfig, places_given, "data")
-
-
-def _task_settings(task: Task) -> dict[str, Any]:
-    values = {field.name: getattr(task, field.name) for field in settings_of(type(task))}
-    return {n: asdict(v) if is_dataclass(v) else v for n, v in values.items()}  # type: ignore[arg-type]
+    places = [field.name for field in settings_of(DataConfig)]
+    refuse_unknown(settings, [*places, *(field.name for field in settings_of(kind))], "data")
+    given = {name: settings.pop(name) for name in places if name in settings}
+    task = LENIENT.settings(kind, settings, "data")
+    return task, _located(LENIENT.settings(DataConfig, given, "data"), folder)
 
 
 def _located(data: DataConfig, folder: Path) -> DataConfig:
@@ -243,9 +220,11 @@ def _located(data: DataConfig, folder: Path) -> DataConfig:
     return replace(data, **located)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
+def _check_streams(task: Task, teacher: TeacherConfig) -> None:
+    if not task.streams:
+        raise InputError(
+            "data.streaming is for text without labels (causal-lm, feature-extraction, or "
+            f"classification with data.columns.label null), not for {task.name}"
+        )
+    if teacher.train is not None:
+        raise InputError("data.streaming: fine-tune the teacher beforehand, not with teacher.train")

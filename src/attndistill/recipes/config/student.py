@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InputError
-from .reading import as_mapping, read_settings, refuse_unknown
+from ...reading import LENIENT, as_mapping, refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def read_student(raw: Any) -> StudentConfig:
             "student.lora adapts weights that know something already; fresh weights (student."
             "config) are trained as a whole: remove lora"
         )
-    return read_settings(kinds[given[0]], _without_empty_lora(settings), "student")
+    return LENIENT.settings(kinds[given[0]], _without_empty_lora(settings), "student")
 
 
 def _without_empty_lora(settings: Mapping[str, Any]) -> dict[str, Any]:

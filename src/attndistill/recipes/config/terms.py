@@ -8,8 +8,8 @@ from ...errors import InputError, shown
 from ...matching import LayerMapSpec
 from ...matching.layers import LayerStrategy
 from ...objectives import AttentionTerm, LayerwiseTerm, Objective, RelationTerm, TaskTerm, Term
+from ...reading import LENIENT, as_mapping, join, refuse_unknown
 from ...tasks import Task
-from .reading import as_mapping, join, read_settings, refuse_unknown
 
 # In the order in which they are added to each other to compare them.
 TERMS = (
@@ -53,10 +53,10 @@ def default_objective(task: Task) -> dict[str, Any]:
 def _read_term(name: str, term: dict[str, Any], task: Task, path: str) -> Term:
     match name:
         case "task":
-            return read_settings(TaskTerm, term, path)
+            return LENIENT.settings(TaskTerm, term, path)
         case "logits":
             assert task.logits_term is not None, "refused before"
-            return read_settings(task.logits_term, term, path)
+            return LENIENT.settings(task.logits_term, term, path)
         case "encoder_attention":
             return _layerwise(AttentionTerm, term, path, stack="encoder")
         case "decoder_attention":
@@ -79,7 +79,7 @@ def _layerwise(
                 f"{path}.{name} is {value!r}, as the term's name says: remove the line"
             )
     layers = _read_layers(term.pop("layers", LayerStrategy.UNIFORM.value), f"{path}.layers")
-    return replace(read_settings(kind, {**term, **named}, path), layers=layers)
+    return replace(LENIENT.settings(kind, {**term, **named}, path), layers=layers)
 
 
 def _read_layers(raw: Any, path: str) -> LayerMapSpec:

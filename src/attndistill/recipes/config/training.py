@@ -7,65 +7,12 @@ from typing import Any, get_type_hints
 import torch
 from transformers import TrainerCallback
 
+from ...choices import one_of
 from ...errors import InputError
+from ...reading import LENIENT, as_mapping, join, refuse_unknown, to_plain
 from ...tasks import Task
 from ...training import DistillationArguments, EarlyStopping
-from .reading import as_mapping, choose, convert, join, refuse_unknown
-
-ELSEWHERE = {
-    "output_dir": "set output_dir at the top of the recipe, or --output-dir",
-    "resume_from_checkpoint": "use --resume",
-    "push_to_hub": "push the run's student/ folder once you have seen its report",
-    "hub_token": "a recipe is copied into its report: log in with `hf auth login`",
-    "batch_eval_metrics": "a recipe's metrics are fixed",
-    "prediction_loss_only": "a recipe's metrics are fixed",
-    "label_names": "data.columns.label names the labels",
-    "fsdp": "recipes run in one process",
-    "deepspeed": "recipes run in one process",
-    "parallelism_config": "recipes run in one process",
-    "use_liger_kernel": "it replaces the layers that teacher and student are compared in",
-}
-# Spelt out in a resolved recipe, so that it does not change with Transformers' defaults.
-SPELT_OUT = (
-    "num_train_epochs",
-    "learning_rate",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "weight_decay",
-    "optim",
-    "max_grad_norm",
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "train_sampling_strategy",
-)
-# What Transformers takes without a word, to fail once it trains or to train nothing.
-POSITIVE = (
-    "num_train_epochs",
-    "learning_rate",
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "eval_accumulation_steps",
-    "logging_steps",
-    "eval_steps",
-    "save_steps",
-    "early_stopping_patience",
-)
-NOT_NEGATIVE = (
-    "weight_decay",
-    "warmup_steps",
-    "max_grad_norm",
-    "adam_epsilon",
-    "eval_delay",
-    "data_seed",
-    "dataloader_num_workers",
-    "early_stopping_threshold",
-)
-# By the names of transformers.EarlyStoppingCallback.
-EARLY_STOPPING = {"early_stopping_patience": int, "early_stopping_threshold": float}
-MOST_SEEDS = 2**32  # NumPy takes no higher one
-BELOW_ONE = ("adam_beta1", "adam_beta2")
+from .argument_rules import EARLY_STOPPING, ELSEWHERE, SPELT_OUT, check_range
 
 
 def read_training(
@@ -142,9 +89,7 @@ def _read(
     known = {field.name: field for field in fields(DistillationArguments) if field.init}
     refuse_unknown(settings, [*known, *EARLY_STOPPING], path)
     hints = get_type_hints(DistillationArguments) | EARLY_STOPPING
-    spelt_out = {
-        name: getattr(known[name].default, "value", known[name].default) for name in SPELT_OUT
-    }
+    spelt_out = {name: to_plain(known[name].default) for name in SPELT_OUT}
     checked: dict[str, Any] = {}
     for name, value in (spelt_out | settings).items():
         where = join(path, name)
@@ -154,10 +99,10 @@ def _read(
         if name == "metric_for_best_model":
             choices, value = list(selection), str(value).removeprefix("eval_")
         if choices and value is not None:
-            checked[name] = choose(value, list(choices), where)
+            checked[name] = one_of(list(choices), value, where)
         else:
-            checked[name] = convert(value, hints[name], where)
-            _check_range(name, checked[name], where)
+            checked[name] = to_plain(LENIENT.value(hints[name], value, where))
+            check_range(name, checked[name], where)
     return checked
 
 
@@ -197,21 +142,6 @@ def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool], pat
         )
     if "early_stopping_patience" not in settings:
         raise InputError(f"{path}.{stopping} needs early_stopping_patience as well")
-
-
-def _check_range(name: str, value: Any, path: str) -> None:
-    if value is None:
-        return
-    if name in POSITIVE and value <= 0:
-        raise InputError(f"{path} must be above 0, not {value!r}")
-    if name in NOT_NEGATIVE and value < 0:
-        raise InputError(f"{path} must not be below 0, not {value!r}")
-    if name in BELOW_ONE and not 0 <= value < 1:
-        raise InputError(f"{path} must be from 0 to below 1, not {value!r}")
-    if name == "max_steps" and value != -1 and value < 1:
-        raise InputError(f"{path} must be above 0, or -1 to go by num_train_epochs, not {value!r}")
-    if name == "seed" and not 0 <= value < MOST_SEEDS:
-        raise InputError(f"{path} must be from 0 to {MOST_SEEDS - 1}, not {value!r}")
 
 
 def _try(settings: Mapping[str, Any], path: str) -> None:

@@ -1,4 +1,4 @@
-"""Attention heatmaps of one sentence, the teacher's beside the student's."""
+"""Figures of attention: the divergence of every head, and heatmaps of one sentence."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,78 @@ from matplotlib.figure import Figure
 from ..errors import readable
 from ..measure.sample import HeadSample, LayerSample, Matrix, SampleAttention
 from .formatting import nats
-from .svg import MUTED, inline_svg, page_style
+from .schema import RunReport
+from .svg import INK, MUTED, OTHER, STUDENT, WIDTH, inline_svg, page_style
 from .tables import pair_name
 
-WIDTH = 7.2
 # Inches per token, and around them.
 ROW_HEIGHT, MARGIN = 0.125, 0.9
 # Colour grows with the square root of probability: attention is mostly small.
 GAMMA = 0.5
 LONGEST_TOKEN = 14
+# More layers than this have their names turned upright.
+FEW_LAYERS = 4
 # Baked into the image, so in tones that show on a light and on a dark page.
 TEACHER_SHADE, STUDENT_SHADE = "#c47a12", "#2f80e4"
+
+
+def fidelity_plot(report: RunReport) -> Markup | None:
+    """KL of every head of every mapped layer, beside that of attention spread evenly."""
+    if not report.fidelity:
+        return None
+    with page_style():
+        figure = Figure((WIDTH, 2.5))
+        axes = figure.add_subplot()
+        for column, layer in enumerate(report.fidelity):
+            for offset, values, mean, colour, label in (
+                (-0.17, layer.heads, layer.mean, STUDENT, "student"),
+                (0.17, layer.uniform, layer.mean_uniform, OTHER, "attention spread evenly"),
+            ):
+                spread = [
+                    column + offset + 0.2 * _spread(n, len(values)) for n in range(len(values))
+                ]
+                axes.plot(spread, values, "o", color=colour, markersize=3.2, alpha=0.55, mew=0)
+                ends = [column + offset - 0.14, column + offset + 0.14]
+                name = label if column == 0 else None
+                axes.plot(ends, [mean, mean], color=colour, linewidth=2, label=name)
+        _name_layers(axes, report)
+        axes.set_xlim(-0.6, len(report.fidelity) - 0.4)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="x", visible=False)
+        axes.set_ylabel("KL(teacher ‖ ·), nats")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, borderaxespad=0)
+        return inline_svg(figure, "KL divergence of every head of every mapped layer")
+
+
+def _name_layers(axes: Axes, report: RunReport) -> None:
+    """Pairs of layers below the axis; below them their groups, where there are several."""
+    names = [f"{layer.student_layer} ← {layer.teacher_layer}" for layer in report.fidelity]
+    upright = len(names) > FEW_LAYERS
+    axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
+    columns: dict[str, list[int]] = {}
+    for column, layer in enumerate(report.fidelity):
+        columns.setdefault(layer.group, []).append(column)
+    if len(columns) == 1:
+        axes.set_xlabel("student layer ← teacher layer")
+        return
+    for group, places in columns.items():
+        axes.annotate(
+            group.replace(" ", "\n", 1),
+            (sum(places) / len(places), 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -36 if upright else -18),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            color=INK,
+            fontsize=7.5,
+        )
+        if places[0]:
+            axes.axvline(places[0] - 0.5, color=MUTED, linewidth=0.6)
+
+
+def _spread(number: int, count: int) -> float:
+    return 0.0 if count == 1 else number / (count - 1) - 0.5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,4 @@
-"""The report's pictures: arms, quality against cost, fidelity, training curves."""
-
-import math
+"""Figures of quality: every arm with its interval, and quality against cost."""
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -12,18 +10,11 @@ from ..measure.flops import Flops
 from ..metrics.intervals import Interval
 from ..metrics.quality import Quality
 from ..metrics.scores import Unit
-from .formatting import figures
+from .formatting import three_digits
 from .schema import RunReport
-from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, inline_svg, page_style
+from .svg import INK, MUTED, OTHER, STUDENT, TEACHER, WIDTH, inline_svg, page_style
 
-WIDTH = 7.2
-# Logged by Trainer beside the terms; not of interest as curves.
-NOT_CURVES = ("epoch", "step", "total_flos", "grad_norm", "learning_rate", "num_input_tokens_seen")
-NOT_CURVES_ENDS = ("_runtime", "_per_second")
-CURVES_PER_ROW = 3
 LONGEST_NAME = 34
-# More names than this stand on end.
-FEW_LAYERS = 4
 MARKERS = "osD^vP*X"
 
 
@@ -87,98 +78,6 @@ def quality_cost_plot(report: RunReport) -> Markup | None:
         return inline_svg(figure, "Quality against FLOPs per example, with 95 % intervals")
 
 
-def fidelity_plot(report: RunReport) -> Markup | None:
-    """KL of every head of every mapped layer, beside that of attention spread evenly."""
-    if not report.fidelity:
-        return None
-    with page_style():
-        figure = Figure((WIDTH, 2.5))
-        axes = figure.add_subplot()
-        for column, layer in enumerate(report.fidelity):
-            for offset, values, mean, colour, label in (
-                (-0.17, layer.heads, layer.mean, STUDENT, "student"),
-                (0.17, layer.uniform, layer.mean_uniform, OTHER, "attention spread evenly"),
-            ):
-                spread = [
-                    column + offset + 0.2 * _spread(n, len(values)) for n in range(len(values))
-                ]
-                axes.plot(spread, values, "o", color=colour, markersize=3.2, alpha=0.55, mew=0)
-                ends = [column + offset - 0.14, column + offset + 0.14]
-                name = label if column == 0 else None
-                axes.plot(ends, [mean, mean], color=colour, linewidth=2, label=name)
-        _name_layers(axes, report)
-        axes.set_xlim(-0.6, len(report.fidelity) - 0.4)
-        axes.set_ylim(bottom=0)
-        axes.grid(axis="x", visible=False)
-        axes.set_ylabel("KL(teacher ‖ ·), nats")
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, borderaxespad=0)
-        return inline_svg(figure, "KL divergence of every head of every mapped layer")
-
-
-def _name_layers(axes: Axes, report: RunReport) -> None:
-    """Pairs of layers below the axis; below them their groups, where there are several."""
-    names = [f"{layer.student_layer} ← {layer.teacher_layer}" for layer in report.fidelity]
-    on_end = len(names) > FEW_LAYERS
-    axes.set_xticks(range(len(names)), names, rotation=90 if on_end else 0)
-    columns: dict[str, list[int]] = {}
-    for column, layer in enumerate(report.fidelity):
-        columns.setdefault(layer.group, []).append(column)
-    if len(columns) == 1:
-        axes.set_xlabel("student layer ← teacher layer")
-        return
-    for group, places in columns.items():
-        axes.annotate(
-            group.replace(" ", "\n", 1),
-            (sum(places) / len(places), 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, -36 if on_end else -18),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            color=INK,
-            fontsize=7.5,
-        )
-        if places[0]:
-            axes.axvline(places[0] - 0.5, color=MUTED, linewidth=0.6)
-
-
-def training_plot(report: RunReport) -> Markup | None:
-    """One small picture per logged term, training and validation together, each on its scale."""
-    curves = training_curves(report.training.history)
-    if not curves:
-        return None
-    with page_style():
-        rows = math.ceil(len(curves) / CURVES_PER_ROW)
-        figure = Figure((WIDTH, 0.1 + 1.45 * rows))
-        for number, (name, lines) in enumerate(curves.items()):
-            axes = figure.add_subplot(rows, CURVES_PER_ROW, number + 1)
-            for label, points in lines.items():
-                colour, marker = (STUDENT, "") if label == "training" else (TEACHER, "o")
-                x, y = zip(*points, strict=True)
-                marker = "o" if len(points) == 1 else marker
-                axes.plot(x, y, color=colour, marker=marker, markersize=2.8, linewidth=1.3)
-            axes.set_title(readable(name))
-            axes.locator_params(nbins=4)
-        return inline_svg(figure, "Training curves of every logged term")
-
-
-def training_curves(
-    history: tuple[dict[str, float], ...],
-) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """By quantity, then "training" or "validation": its finite (step, value) points."""
-    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for entry in history:
-        for name, value in entry.items():
-            quantity = name.removeprefix("eval_")
-            total = name.startswith("train_") or name.endswith(NOT_CURVES_ENDS)
-            if total or quantity in NOT_CURVES or not math.isfinite(value):
-                continue
-            lines = curves.setdefault(quantity, {})
-            label = "validation" if name.startswith("eval_") else "training"
-            lines.setdefault(label, []).append((entry.get("step", 0), value))
-    return curves
-
-
 def _flops(cost: Cost | None) -> Flops | None:
     return cost.flops if cost is not None else None
 
@@ -196,7 +95,7 @@ def _interval(axes: Axes, score: Interval, row: int, scale: int, colour: str) ->
     axes.plot(ends, [row, row], color=colour, linewidth=2, solid_capstyle="butt")
     axes.plot(scale * score.value, row, "o", color=colour, markersize=5.5)
     axes.annotate(
-        figures(scale * score.value),
+        three_digits(scale * score.value),
         (scale * score.value, row),
         xytext=(0, 5),
         textcoords="offset points",
@@ -217,7 +116,7 @@ def _reference(axes: Axes, report: RunReport) -> None:
     for value, label, colour in lines:
         axes.axvline(scale * value, color=colour, linewidth=1.2, linestyle="--")
         axes.annotate(
-            f"{label} {figures(scale * value)}",
+            f"{label} {three_digits(scale * value)}",
             (scale * value, 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, 3),
@@ -226,10 +125,6 @@ def _reference(axes: Axes, report: RunReport) -> None:
             color=colour,
             fontsize=7.5,
         )
-
-
-def _spread(number: int, count: int) -> float:
-    return 0.0 if count == 1 else number / (count - 1) - 0.5
 
 
 def _short(name: str) -> str:

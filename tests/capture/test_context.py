@@ -5,7 +5,7 @@ from torch import nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from attndistill.capture import capture, depth
+from attndistill.capture import capture
 from attndistill.errors import InputError
 
 
@@ -150,14 +150,3 @@ def test_a_skipped_layer_is_an_error_that_names_the_fix(bert):
 def test_a_layer_that_does_not_exist_is_refused(bert):
     with pytest.raises(InputError, match="layer 3 was asked for, but this model has 3"):
         capture(bert, [3]).__enter__()
-
-
-def test_a_model_with_several_stacks_has_no_single_depth(bert):
-    from transformers import BartConfig, BartModel
-
-    assert depth(bert) == 3
-    sizes = dict.fromkeys(("encoder_layers", "decoder_layers"), 1)
-    heads = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2)
-    bart = BartModel(BartConfig(vocab_size=30, d_model=8, **sizes, **heads))
-    with pytest.raises(InputError, match=r"decoder cross-attention.*encoder self-attention"):
-        depth(bart)

@@ -1,4 +1,4 @@
-"""Families outside the AttentionInterface: heard inside their modules, or refused with a reason."""
+"""Families outside the AttentionInterface: captured inside their modules, or refused."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from attndistill.capture import attention_layers, capture
 from attndistill.capture.forward import run_model
 from attndistill.errors import InputError
 
-HEARD = ["MPNet", "DeBERTa", "DeBERTa-v2, v3", "Falcon", "BLOOM", "GPT-J"]
+CAPTURED = ["MPNet", "DeBERTa", "DeBERTa-v2, v3", "Falcon", "BLOOM", "GPT-J"]
 
 
 def traces(model):
@@ -20,7 +20,7 @@ def traces(model):
     ]
 
 
-@pytest.mark.parametrize("name", HEARD)
+@pytest.mark.parametrize("name", CAPTURED)
 def test_the_output_does_not_change_and_the_model_is_restored(name):
     model, batch = tiny_model(family(name))
     before = traces(model)
@@ -71,7 +71,7 @@ def test_contexts_on_one_model_may_close_in_any_order(name):
     assert traces(model) == before
 
 
-@pytest.mark.parametrize("name", HEARD)
+@pytest.mark.parametrize("name", CAPTURED)
 def test_values_are_those_attention_averages(name):
     """Attention probabilities times recorded values is what enters the output projection."""
     model, batch = tiny_model(family(name), "none")
