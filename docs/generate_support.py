@@ -18,12 +18,12 @@ from attndistill.errors import InputError  # noqa: E402
 
 PAGE = """# Supported models
 
-Capture records the query and key of every attention layer of a model, and all that shapes their
-softmax. This page says for which families the attention probabilities recomputed from such a record
-were compared with the maps that the model itself returns under eager attention. Each family is
-built tiny from its configuration, with random weights; inputs are of one length, padded on the
-right and padded on the left, under every backend listed. The tests hold each to an error of at
-most 1e-6 and the gradients of all weights to eager's as well
+Capture records the query and key of every attention layer of a model, and everything else that
+shapes its softmax. For the families on this page, the attention probabilities recomputed from such
+a record were compared with the maps that the model itself returns under eager attention. Each
+family is built tiny from its configuration, with random weights; inputs are of equal length, padded
+on the right and padded on the left, under every backend listed. The tests allow an error of at most
+1e-6, and compare the gradients of all weights with eager's as well
 (`tests/capture/test_families.py`).
 
 The largest error is the largest difference of a probability over all layers, heads, real queries,
@@ -37,8 +37,8 @@ Written by `make docs`.
 Other models that compute attention through Transformers' `AttentionInterface` are captured by the
 same code, but are not checked here. FlashAttention needs a GPU and is not checked here either: it
 is called with the same arguments as SDPA. "By hooks" means that the family computes its scores
-itself, and that they are put together from what its modules compute; such a family runs under its
-own attention code, whatever the backend asked for.
+itself, and that query, key and bias are assembled from what its modules compute; such a family runs
+its own attention code, whatever backend is asked for.
 
 ## Refused
 
