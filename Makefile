@@ -44,7 +44,8 @@ real: .venv/installed-real
 	.venv/bin/python benchmarks/real/summarization.py
 	.venv/bin/python benchmarks/real/record.py decoder lora summarization
 
-# Figures and tables from the committed CSV files; the support page from the models themselves.
+# Figures and tables from the committed CSV files; the support page from the models themselves, the
+# pages on recipes and architecture from the code.
 docs: .venv/installed
 	.venv/bin/python benchmarks/demo_figure.py
 	.venv/bin/python benchmarks/draw.py

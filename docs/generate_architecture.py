@@ -2,21 +2,15 @@
 
 import ast
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "attndistill"
 PAGE, PICTURE = ROOT / "docs" / "architecture.md", ROOT / "docs" / "figures" / "architecture.svg"
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "tests")]
 
-from test_architecture import ROOMS  # noqa: E402
-
-# A module or a name in one, as the parts of its path below attndistill.
-Dotted = tuple[str, ...]
-Point = tuple[float, float]
+from draw_rooms import Box, draw_rooms  # noqa: E402
+from test_architecture import MODULES, PACKAGE, ROOMS, imports, module_of  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ PURPOSES = {
     "cli": Room("the command line: parses, calls, prints", 2, ("parses, calls,", "prints")),
     "bench": Room(
         "time and memory of losses and training steps, beside their rivals",
-        0,
+        0.5,
         ("times the losses", "and their rivals"),
     ),
     "recipes": Room(
@@ -59,14 +53,14 @@ PURPOSES = {
     ),
     "measure": Room(
         "runs models to measure them: outputs, attention fidelity, latency, memory, FLOPs, energy",
-        1,
+        0.5,
         ("outputs, fidelity,", "costs of models"),
     ),
     "metrics": Room(
-        "numbers in, numbers with intervals out; no models", 2, ("scores and their", "intervals")
+        "numbers in, numbers with intervals out; no models", 1.5, ("scores and their", "intervals")
     ),
     "export": Room(
-        "writes the student as a plain Hugging Face folder", 3, ("a plain Hugging", "Face folder")
+        "writes the student as a plain Hugging Face folder", 4, ("a plain Hugging", "Face folder")
     ),
     "training": Room(
         "`DistillationTrainer` and `Distiller`: both forwards and the loss inside a training loop; "
@@ -77,29 +71,29 @@ PURPOSES = {
     "objectives": Room(
         "weighted terms (task, logits, attention, relation): what they count, their sum, and the "
         "guard against terms that teach nothing",
-        1,
+        0,
         ("weighted terms over", "counted items"),
     ),
     "matching": Room(
         "which teacher layer and head teaches which student layer and head",
-        1,
-        ("teacher layer and head", "→ student’s"),
+        0,
+        ("which layer and head", "teaches which"),
     ),
     "students": Room(
         "`build_student`, from kept layers or from a smaller config",
-        4,
+        3,
         ("kept layers, or a", "smaller config"),
     ),
     "capture": Room(
         "records queries, keys and values inside a model, under any attention backend; "
         "`architectures/` is the one place that knows module paths",
-        1,
+        0,
         ("queries and keys,", "under any backend"),
     ),
     "ops": Room(
         "the mathematics, relation × divergence × backend: `blockwise/` and `triton/` are the "
-        "backends; imports torch only",
-        1,
+        "backends; of other packages it imports torch only",
+        0,
         ("relation × divergence", "× backend"),
     ),
     "console": Room("what a command prints on the way"),
@@ -108,8 +102,6 @@ PURPOSES = {
     "errors": Room("`InputError`, `ObjectiveError`, and what their messages are made of"),
     "lazy": Room("names that a package loads on first use"),
 }
-TRAINS = ("cli", "recipes", "training", "objectives", "capture", "ops")
-REPORTS = ("export", "measure", "metrics", "report")
 
 
 @dataclass(frozen=True)
@@ -141,7 +133,7 @@ DOWN = [
         "recipes/running.py",
         "run",
         "cli.py",
-        "claims the output folder and runs every step below; the whole recipe is read here",
+        "claims the output folder and runs every step below: the file to read first",
     ),
     Hop(
         "recipes/setup.py",
@@ -261,49 +253,12 @@ BACK = [
     ),
 ]
 
-TEXT = """# Architecture
-
-Written by `python docs/generate_architecture.py` from the code; a test fails when this page or the
-picture no longer matches it. [Decision 5](adr/0005-rooms-and-names.md) says why the layout is as it
-is.
-
-## Rooms
-
-A room is a folder (or one file) directly under `src/attndistill`. Imports only go down this table,
-which `tests/test_architecture.py` checks.
-
-| room | what it is for | imports |
-|---|---|---|
-{rooms}
-
-![The rooms and what they import](figures/architecture.svg)
-
-An arrow points from a room to one that it imports. An import that follows from other arrows is not
-drawn, nor are the five files at the bottom, on which most rooms rest; the table has them all.
-
-## From a recipe to the kernel
-
-`attndistill run RECIPE.yaml` passes through these files, each with the function called there.
-
-| | file | function | called from | what it does and hands on |
-|---|---|---|---|---|
-{down}
-
-The backward pass needs no file of its own: the blockwise pass forms the student's gradients in the
-forward, and autograd carries them through the recorded queries and keys into the student's weights.
-
-## And back, to the report
-
-| | file | function | called from | what it does and hands on |
-|---|---|---|---|---|
-{back}
-"""
-
 
 def page() -> str:
     """The whole page."""
     number = len(DOWN) + 1
-    return TEXT.format(
+    template = Path(__file__).with_name("architecture.in.md").read_text(encoding="utf-8")
+    return template.format(
         rooms="\n".join(room_row(room) for room in ROOMS),
         down="\n".join(line(n, hop) for n, hop in enumerate(DOWN, 1)),
         back="\n".join(line(n, hop) for n, hop in enumerate(BACK, number)),
@@ -341,7 +296,7 @@ def check_path(hops: list[Hop]) -> None:
             continue
         if hop.caller not in files[:place]:
             raise ValueError(f"{hop.file} is called from {hop.caller}, which is not before it")
-        if not reaches(hop.caller, module_of(hop.file)):
+        if not reaches(PACKAGE / hop.caller, PACKAGE / hop.file):
             raise ValueError(f"{hop.caller} does not import {hop.file}")
         if not set(hop.function.split(".")) & words(hop.caller):
             raise ValueError(f"{hop.caller} does not name {hop.function}")
@@ -371,54 +326,30 @@ def words(file: str) -> set[str]:
     return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
-def module_of(file: str) -> Dotted:
-    """``recipes/running.py`` as a module's path; a package's ``__init__`` is the package."""
-    return tuple(part for part in file.removesuffix(".py").split("/") if part != "__init__")
-
-
-def imported(file: str) -> Iterator[Dotted]:
-    """All that a file imports from the package, wherever in it: modules, and names in them."""
-    own = ("attndistill", *file.split("/")[:-1])
-    for node in ast.walk(parsed(file)):
-        if isinstance(node, ast.ImportFrom):
-            base = own[: len(own) - node.level + 1] if node.level else ()
-            module = tuple(node.module.split(".")) if node.module else ()
-            targets = [(*base, *module, alias.name) for alias in node.names]
-        elif isinstance(node, ast.Import):
-            targets = [tuple(alias.name.split(".")) for alias in node.names]
-        else:
-            continue
-        yield from (target[1:] for target in targets if target[0] == "attndistill")
-
-
-def reaches(file: str, module: Dotted) -> bool:
-    """Whether a file imports a module or a name in it, directly or from a package above it."""
-    for target in imported(file):
-        if target[: len(module)] == module:
-            return True
-        for end in range(1, len(module)):
-            from_package = target[:end] == module[:end] and len(target) <= end + 1
-            init = "/".join((*module[:end], "__init__.py"))
-            if from_package and any(name[: len(module)] == module for name in imported(init)):
-                return True
-    return False
+def reaches(caller: Path, callee: Path) -> bool:
+    """Whether a file imports another or a name in it, directly or from a package above it."""
+    module = module_of(callee)
+    targets = {target for pair in imports(caller) for target in (pair[0], ".".join(pair))}
+    packages = {each for each in targets if "." in each and module.startswith(f"{each}.")}
+    return module in targets or any(
+        caller != MODULES[package] and reaches(MODULES[package], callee) for package in packages
+    )
 
 
 def imports_between_rooms() -> dict[str, set[str]]:
     """The other rooms that each room imports."""
     found: dict[str, set[str]] = {room: set() for room in ROOMS}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        file = path.relative_to(PACKAGE).as_posix()
-        room = file.split("/")[0].removesuffix(".py")
+    for module, file in MODULES.items():
+        room = room_of(module)
         if room in found:
-            found[room] |= {target[0] for target in imported(file) if target} & set(ROOMS)
-    return {room: others - {room} for room, others in found.items()}
+            targets = {target for pair in imports(file) for target in (pair[0], ".".join(pair))}
+            found[room] |= {room_of(target) for target in targets} & set(ROOMS) - {room}
+    return found
 
 
-# The picture: boxes by floor, drawn as plain SVG.
-
-WIDTH, HEIGHT, ACROSS, DOWNWARDS, MARGIN = 156, 64, 196, 104, 24
-COLOURS = {"trains": "#d9e8fb", "reports": "#dcf1df", "other": "#f1f1f1"}
+def room_of(module: str) -> str:
+    """The room of a module; empty for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
 
 
 def arrows() -> list[tuple[str, str]]:
@@ -436,102 +367,28 @@ def arrows() -> list[tuple[str, str]]:
     ]
 
 
-def places() -> dict[str, Point]:
-    """The middle of each box: a room stands one floor below the lowest that imports it."""
-    floors: dict[str, int] = {}
+def boxes() -> dict[str, Box]:
+    """The boxes of the picture, each one floor below the lowest that imports it."""
+    kinds = {hop.file.split("/")[0].removesuffix(".py"): "reports" for hop in BACK}
+    kinds |= {hop.file.split("/")[0].removesuffix(".py"): "trains" for hop in DOWN}
+    found: dict[str, Box] = {}
     pairs = arrows()
-    for room in ROOMS:
-        if PURPOSES[room].column is not None:
-            above = [floors[upper] for upper, lower in pairs if lower == room]
-            floors[room] = 1 + max(above, default=-1)
-    return {
-        room: (
-            MARGIN + WIDTH / 2 + (PURPOSES[room].column or 0) * ACROSS,
-            MARGIN + HEIGHT / 2 + floor * DOWNWARDS,
-        )
-        for room, floor in floors.items()
-    }
-
-
-def ends(upper: Point, lower: Point) -> tuple[Point, Point]:
-    """Where an arrow leaves the bottom of one box, and where it meets the top of another."""
-    (x, y), (x2, y2) = upper, lower
-    lean = max(-1.0, min(1.0, (x2 - x) / (3 * ACROSS))) * WIDTH * 0.4
-    return (x + lean, y + HEIGHT / 2), (x2 - lean, y2 - HEIGHT / 2)
+    for room, said in ((room, PURPOSES[room]) for room in ROOMS):
+        if said.column is not None:
+            above = [found[upper].floor for upper, lower in pairs if lower == room]
+            found[room] = Box(
+                name=room,
+                caption=said.caption,
+                column=said.column,
+                floor=1 + max(above, default=-1),
+                kind=kinds.get(room, "other"),
+            )
+    return found
 
 
 def picture() -> str:
     """The picture as SVG."""
-    where = places()
-    width = max(x for x, _ in where.values()) + WIDTH / 2 + MARGIN
-    height = max(y for _, y in where.values()) + HEIGHT / 2 + MARGIN
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif">',
-        "<title>The rooms of attndistill and what they import</title>",
-        f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
-    ]
-    parts += [arrow(*ends(where[upper], where[lower])) for upper, lower in arrows()]
-    parts += [box(room, *place) for room, place in where.items()]
-    parts += legend(width, height)
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def arrow(start: Point, end: Point) -> str:
-    """A line with a head."""
-    (x, y), (x2, y2) = start, end
-    length = ((x2 - x) ** 2 + (y2 - y) ** 2) ** 0.5
-    across, along = (x2 - x) / length, (y2 - y) / length
-    back_x, back_y = x2 - 9 * across, y2 - 9 * along
-    head = (
-        f"{x2:.1f},{y2:.1f} {back_x - 4 * along:.1f},{back_y + 4 * across:.1f} "
-        f"{back_x + 4 * along:.1f},{back_y - 4 * across:.1f}"
-    )
-    return (
-        f'<path d="M{x:.1f} {y:.1f}L{back_x:.1f} {back_y:.1f}" stroke="#666666" '
-        f'stroke-width="1.5" fill="none"/><polygon points="{head}" fill="#666666"/>'
-    )
-
-
-def box(room: str, x: float, y: float) -> str:
-    """A room."""
-    kind = "trains" if room in TRAINS else "reports" if room in REPORTS else "other"
-    first, second = PURPOSES[room].caption
-    return "\n".join(
-        [
-            f'<rect x="{x - WIDTH / 2:g}" y="{y - HEIGHT / 2:g}" width="{WIDTH}" '
-            f'height="{HEIGHT}" rx="7" fill="{COLOURS[kind]}" stroke="#8a8a8a"/>',
-            written(room, x, y - 12, size=15, weight="bold"),
-            written(first, x, y + 7),
-            written(second, x, y + 22),
-        ]
-    )
-
-
-def written(text: str, x: float, y: float, *, size: int = 12, weight: str = "normal") -> str:
-    """Text around a point."""
-    return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" fill="#1a1a1a" '
-        f'text-anchor="middle">{escape(text)}</text>'
-    )
-
-
-def legend(width: float, height: float) -> list[str]:
-    """What the colours say, in the free corner."""
-    entries = {
-        "trains": "on the way to the kernel",
-        "reports": "on the way to the report",
-        "other": "beside both",
-    }
-    parts = []
-    for row, (kind, text) in enumerate(entries.items()):
-        x, y = width - 240, height - 80 + 24 * row
-        parts.append(
-            f'<rect x="{x:g}" y="{y:g}" width="20" height="14" rx="3" fill="{COLOURS[kind]}" '
-            f'stroke="#8a8a8a"/><text x="{x + 30:g}" y="{y + 12:g}" font-size="13" '
-            f'fill="#1a1a1a">{text}</text>'
-        )
-    return parts
+    return draw_rooms(boxes(), arrows())
 
 
 def main() -> None:
