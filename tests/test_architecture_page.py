@@ -1,6 +1,7 @@
 """docs/architecture.md and its picture say what the code does, and the path they show exists."""
 
 import importlib.util
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -79,3 +80,17 @@ def test_arrows_go_down_and_over_no_box(generator):
             for name, box in boxes.items():
                 away = abs(at[0] - box.middle[0]), abs(at[1] - box.middle[1])
                 assert away[0] > draw.WIDTH / 2 or away[1] > draw.HEIGHT / 2, (upper, lower, name)
+
+
+def test_every_file_that_contributing_names_is_there():
+    root = DOCS.parent
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:py|md))`", text))
+    there = [
+        path.as_posix()
+        for folder in ("src", "tests", "docs")
+        for path in root.glob(f"{folder}/**/*")
+    ]
+    there += [path.as_posix() for path in root.glob("*.md")]
+    assert len(named) > 15
+    assert [name for name in named if not any(p.endswith(f"/{name}") for p in there)] == []
