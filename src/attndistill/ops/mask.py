@@ -7,12 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .options import Masks
-
 IndexMask = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
-# Rows evaluated at once when the contents of two index functions are compared.
-COMPARED_ROWS = 256
 
 
 class Shape(NamedTuple):
@@ -151,27 +146,6 @@ class AttentionMask:
         return mask.expand(*size, position.numel(), key.numel())
 
 
-def merge_masks(
-    student: AttentionMask | None,
-    teachers: Sequence[AttentionMask | None],
-    policy: Masks,
-    shape: Shape,
-    device: torch.device,
-) -> tuple[AttentionMask, ...]:
-    """Returns the masks that together say which keys are compared.
-
-    Raises:
-        ValueError: with ``masks="equal"``, if the sides' masks differ.
-    """
-    merged = [] if student is None else [student]
-    for teacher in teachers:
-        if policy is Masks.EQUAL:
-            _require_equal(student, teacher, shape, device)
-        elif teacher is not None and all(teacher is not mask for mask in merged):
-            merged.append(teacher)
-    return tuple(merged)
-
-
 def visible_tile(
     masks: Sequence[AttentionMask], tile: Tile, shape: Shape, device: torch.device
 ) -> Tensor | None:
@@ -210,66 +184,3 @@ def _require_bool(name: str, tensor: Tensor | None, dims: int) -> None:
         )
     if tensor.dim() != dims:
         raise ValueError(f"{name} must have {dims} dimensions; got {list(tensor.shape)}")
-
-
-def _require_equal(
-    student: AttentionMask | None,
-    teacher: AttentionMask | None,
-    shape: Shape,
-    device: torch.device,
-) -> None:
-    if student is teacher:
-        return
-    student, teacher = student or AttentionMask(), teacher or AttentionMask()
-    for name in ("causal", "window"):
-        ours, theirs = getattr(student, name), getattr(teacher, name)
-        if ours != theirs:
-            _raise_different(name, f": student {ours}, teacher {theirs}")
-    for name in ("key_valid", "query_segments", "key_segments", "visible"):
-        ours, theirs = getattr(student, name), getattr(teacher, name)
-        if ours is theirs:
-            continue
-        if ours is None or theirs is None:
-            _raise_different(
-                name, f", given for the {'teacher' if ours is None else 'student'} only"
-            )
-        if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
-            _require_equal_tensors(name, ours, theirs)
-        elif name == "visible":
-            _require_equal_functions(ours, theirs, shape, device)
-
-
-def _require_equal_tensors(name: str, ours: Tensor, theirs: Tensor) -> None:
-    same_place = ours.data_ptr() == theirs.data_ptr() and ours.stride() == theirs.stride()
-    if ours.shape == theirs.shape and ours.dtype == theirs.dtype and same_place:
-        return
-    try:
-        equal = (ours == theirs).all()
-    except RuntimeError:
-        _raise_different(name, f": student {list(ours.shape)}, teacher {list(theirs.shape)}")
-    if equal.device.type == "cpu":
-        if not equal:
-            _raise_different(name, " in content")
-    else:
-        # Reading the answer would make the host wait for the device.
-        torch._assert_async(equal, f"{_DIFFERENT.format(name)} in content. {_REMEDY}")
-
-
-def _require_equal_functions(
-    ours: IndexMask | Tensor, theirs: IndexMask | Tensor, shape: Shape, device: torch.device
-) -> None:
-    everything = [slice(0, size) for size in shape]
-    for start in range(0, shape.queries, COMPARED_ROWS):
-        rows = slice(start, min(start + COMPARED_ROWS, shape.queries))
-        tile = Tile(everything[0], everything[1], rows, everything[3])
-        _require_equal_tensors(
-            "visible", _visible_tile(ours, tile, device), _visible_tile(theirs, tile, device)
-        )
-
-
-_DIFFERENT = "student and teacher masks differ in {}"
-_REMEDY = 'Give both sides the same mask, or set masks="intersect" to compare keys seen by both'
-
-
-def _raise_different(name: str, detail: str) -> None:
-    raise ValueError(f"{_DIFFERENT.format(name)}{detail}. {_REMEDY}")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .divergences import Divergence
-from .mask import AttentionMask, Shape, Tile, merge_masks, visible_tile
+from .mask import AttentionMask, Shape, Tile, visible_tile
+from .mask_merging import merge_masks
 from .options import Masks, Per
 from .relation import Relation, compute_dtype
 
