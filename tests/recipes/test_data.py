@@ -10,6 +10,7 @@ from attndistill.errors import InputError
 from attndistill.recipes.config.recipe import DataConfig
 from attndistill.recipes.data.sources import read_splits
 from attndistill.recipes.data.splits import encode, load_examples
+from attndistill.recipes.data.streams import read_stream
 from attndistill.recipes.models.loading import load_processor
 from attndistill.tasks import TextClassification, TextColumns
 from attndistill.tasks.labels import check_student_labels, labels_of_data, labels_of_teacher
@@ -69,6 +70,26 @@ def test_every_format_gives_the_same_rows(tmp_path):
     two = [str(files["csv"]), str(files["jsonl"])]
     both = read_tables(DataConfig(train=two))
     assert len(both["train"]) == 12
+
+
+def test_a_file_gives_the_same_rows_as_a_stream(tmp_path):
+    rows = list(sentences(6, seed=0))
+    files = [
+        write_csv(tmp_path / "a.csv", rows),
+        write_json_lines(tmp_path / "a.jsonl", rows),
+        write_json_lines(tmp_path / "array.jsonl", [rows]),
+        write_json_lines(tmp_path / "lines.json", rows),
+        tmp_path / "a.parquet",
+        tmp_path / "a.txt",
+    ]
+    Dataset.from_list(rows).to_parquet(files[4])
+    files[5].write_text("one\n\ntwo\n")
+    for file in files:
+        given = config(file, streaming=True)
+        assert list(read_stream(given)) == read_splits(given)["train"].to_list(), file
+    (tmp_path / "utf16.txt").write_bytes("a film\n".encode("utf-16"))
+    wrong = read_stream(config(tmp_path / "utf16.txt", streaming=True))
+    assert "save it as UTF-8" in refused(list, wrong)
 
 
 def test_a_saved_data_set_brings_its_own_splits(tmp_path):
