@@ -90,7 +90,7 @@ class Reader:
             value = self._fit(option, raw, path)
             if value is not NO_FIT:
                 return value
-        expected = " or ".join(map(_describe, options))
+        expected = " or ".join(dict.fromkeys(map(_describe, options)))
         raise InputError(f"{path} must be {expected}, not {shown(raw)}")
 
     def _fit(self, option: Any, raw: Any, path: str) -> Any:
@@ -176,7 +176,7 @@ def _finite(raw: Any, path: str) -> Any:
         return NO_FIT
     try:
         number = float(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         return NO_FIT
     if not math.isfinite(number):
         raise InputError(f"{path} must be a finite number, not {raw!r}")

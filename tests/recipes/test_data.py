@@ -7,7 +7,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from recipes.workplace import sentences, write_csv
 
 from attndistill.errors import InputError
-from attndistill.recipes.config.recipe import DataConfig
+from attndistill.recipes.config.dataset import DataConfig
 from attndistill.recipes.data.sources import read_splits
 from attndistill.recipes.data.splits import encode, load_examples
 from attndistill.recipes.data.streams import read_stream

@@ -93,13 +93,9 @@ def read_student(raw: Any) -> StudentConfig:
             f"student must say exactly one of {', '.join(kinds)}; it says "
             f"{', '.join(given) or 'none'}"
         )
-    if given == ["config"] and settings.get("lora") is not None:
+    if given == ["config"] and settings.pop("lora", None) is not None:
         raise InputError(
             "student.lora adapts weights that know something already; fresh weights (student."
             "config) are trained as a whole: remove lora"
         )
-    return LENIENT.settings(kinds[given[0]], _without_empty_lora(settings), "student")
-
-
-def _without_empty_lora(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: value for n, value in settings.items() if n != "lora" or value is not None}
+    return LENIENT.settings(kinds[given[0]], settings, "student")

@@ -12,7 +12,7 @@ from datasets import (
 )
 
 from ...errors import InputError
-from ..config.recipe import DataConfig
+from ..config.dataset import DataConfig
 from .file_rows import files_of, naming, read_rows
 
 SPLITS = ("train", "validation", "test")

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...tasks import Data, LabelMap, Table, Task
-from ..config.recipe import DataConfig
+from ..config.dataset import DataConfig
 from .sources import SPLITS, read_split, read_splits
 from .streams import read_stream, set_aside, shuffled
 

@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Dataset, IterableDataset, load_dataset
 
 from ...errors import InputError
-from ..config.recipe import DataConfig
+from ..config.dataset import DataConfig
 from .file_rows import files_of, read_rows
 
 # Fixed: the same rows are set aside in every run, and follow in the same order.
