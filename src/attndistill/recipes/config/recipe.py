@@ -20,7 +20,7 @@ from .yaml_file import apply_settings, read_yaml
 
 SECTIONS = ("task", "teacher", "student", "data", "objective", "training")
 REQUIRED = ("task", "teacher", "student", "data", "output_dir")
-# Lines of their own: fields of `Recipe` as they are.
+# Top-level keys that are fields of `Recipe` as they are.
 SINGLE = ("seed", "watts", "output_dir", "trust_remote_code")
 
 
@@ -49,8 +49,8 @@ class DataConfig:
         test: likewise.
         name: the configuration of a data set that has several, such as ``sst2`` of ``glue``.
         streaming: read the training rows while training, without keeping them; for text without
-            labels, with ``training.max_steps``. A split that is missing is then the stream's first
-            rows.
+            labels, with ``training.max_steps``. A missing split is then taken from the stream's
+            first rows.
     """
 
     train: str | list[str]

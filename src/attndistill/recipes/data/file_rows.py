@@ -10,10 +10,10 @@ from ...errors import InputError, shown
 
 
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file one by one, read as they are asked for.
+    """The rows of a file one by one, read lazily.
 
     Raises:
-        InputError: a row is found wrong on the way.
+        InputError: a row is malformed; raised when it is reached.
     """
     match file.suffix.lower():
         case ".csv" | ".tsv":
@@ -57,7 +57,7 @@ def read_csv(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _delimiter(file: Path, header: str) -> str:
-    """Spreadsheets of many countries write CSV with semicolons."""
+    """The delimiter: in many countries spreadsheets write CSV with semicolons."""
     marks = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
     return next((mark for mark in marks if mark in header), marks[0])
 
@@ -68,7 +68,7 @@ def read_json(file: Path) -> list[dict[str, Any]]:
     if text.lstrip().startswith("["):
         numbered = [(f"item {n}", item) for n, item in enumerate(json.loads(text), start=1)]
     else:
-        # Not splitlines: U+2028 and its like may stand inside a JSON string.
+        # Not splitlines: a JSON string may contain U+2028 and similar separators.
         lines = enumerate(text.split("\n"), start=1)
         numbered = [(f"line {n}", _parsed(line, file, n)) for n, line in lines if line.strip()]
     return [_row(row, file, place) for place, row in numbered]
@@ -82,7 +82,7 @@ def _parsed(line: str, file: Path, number: int) -> Any:
 
 
 def _read_json_lines(file: Path) -> Iterator[dict[str, Any]]:
-    # newline: U+2028 and its like may stand inside a JSON string.
+    # Only \n ends a line: a JSON string may contain U+2028 and similar separators.
     with file.open(encoding="utf-8-sig", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():

@@ -72,7 +72,7 @@ def _concatenated(parts: list[Dataset], path: str) -> Dataset:
     try:
         return concatenate_datasets(parts)
     except ValueError as error:
-        raise InputError(f"{path}: its files do not go together: {error}") from error
+        raise InputError(f"{path}: its files cannot be read as one table: {error}") from error
 
 
 def _is_saved(source: str) -> bool:
@@ -118,7 +118,7 @@ def _read_file(file: Path) -> Dataset:
 
 
 def _of_rows(rows: list[dict[str, Any]]) -> Dataset:
-    """The rows as a data set: with every column, also one that the first row lacks."""
+    """The rows as a data set: with every column, even if the first row lacks it."""
     columns: dict[str, list[Any]] = {name: [] for row in rows for name in row}
     for name, values in columns.items():
         values += [row.get(name) for row in rows]

@@ -78,7 +78,7 @@ def encode(
     """Encode every split.
 
     Raises:
-        InputError: a row that cannot be encoded, such as one with a label that is no class.
+        InputError: a row cannot be encoded, for example because its label is not a class.
     """
     splits = {}
     for split, table in examples.splits():
@@ -138,7 +138,7 @@ def _origin(config: DataConfig, split: str) -> str:
 
 
 def _overlaps(tables: dict[str, Table], task: Task) -> Iterator[str]:
-    """Say which evaluation rows are also trained on: they flatter every model."""
+    """Report evaluation rows that are also trained on: they flatter every model."""
     trained = set(task.keys(tables["train"]))
     for split in SPLITS[1:]:
         shared = sum(key in trained for key in task.keys(tables[split]))

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ..config.recipe import DataConfig
 from .file_rows import read_rows
 
-# Fixed: the same rows are set aside in every run, and follow in the same order.
+# Fixed: every run sets the same rows aside, and trains on the rest in the same order.
 SHUFFLE_SEED, SHUFFLE_BUFFER = 0, 1000
 ROWS_SET_ASIDE = 500
 
@@ -19,7 +19,7 @@ def read_stream(data: DataConfig) -> IterableDataset:
     """The training rows one by one, in the order of their files.
 
     Raises:
-        InputError: there is no such stream. A wrong row is refused when it is come to.
+        InputError: there is no such stream; a malformed row raises it when it is reached.
     """
     if isinstance(data.train, list) or Path(data.train).is_file():
         files = [data.train] if isinstance(data.train, str) else data.train
@@ -40,7 +40,7 @@ def set_aside(stream: IterableDataset, split: str) -> tuple[IterableDataset, Dat
     """The rest of a stream, and its first rows for a split.
 
     Raises:
-        InputError: the stream ends before.
+        InputError: the stream has too few rows.
     """
     first = list(stream.take(ROWS_SET_ASIDE))
     if len(first) < ROWS_SET_ASIDE:

@@ -1,4 +1,4 @@
-"""Fine-tune the teacher once, and keep it under a fingerprint of all that made it."""
+"""Fine-tune the teacher once, and keep it under a fingerprint of everything that made it."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ def _fine_tune(
 
 
 def _publish(teacher: PreTrainedModel, processor: Any, written: Path, kept: Path) -> None:
-    """Put the folder in place whole; one that another run put there meanwhile is as good."""
+    """Put the folder in place complete; one that another run put there meanwhile serves as well."""
     save_student(teacher, processor, written)
     try:
         written.rename(kept)
