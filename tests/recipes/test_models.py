@@ -285,7 +285,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(workplace):
         ("training.optim=adamw_bnb_8bit", "bitsandbytes"),
         ("training.lr_scheduler_kwargs={nonsense: 1}", "nonsense"),
         ("training.report_to=nonsense", "nonsense is not supported"),
-        ("training={dataloader_drop_last: true, per_device_train_batch_size: 97}", "whole batch"),
+        ("training={dataloader_drop_last: true, per_device_train_batch_size: 97}", "one batch"),
         ("student={config: {is_decoder: true}}", "causal"),
         ("student={config: {chunk_size_feed_forward: 7}}", "chunk size 7"),
     ],
