@@ -150,7 +150,7 @@ def test_labels_are_numbers_only_where_all_of_them_are(tmp_path):
     assert labels("1_0", "1e3") == [["1_0"], ["1e3"]]
     ints = write_json_lines(tmp_path / "ints.jsonl", [{"review": "b", "label": 0}])
     text = write_csv(tmp_path / "text.csv", [{"review": "a", "label": "1"}])
-    assert "go together" in refused(read_tables, DataConfig(train=[str(text), str(ints)]))
+    assert "read as one table" in refused(read_tables, DataConfig(train=[str(text), str(ints)]))
 
 
 def test_csv_text_stays_as_it_is(tmp_path):

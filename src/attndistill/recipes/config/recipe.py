@@ -21,7 +21,7 @@ from .yaml_file import apply_settings, read_yaml
 
 SECTIONS = ("task", "teacher", "student", "data", "objective", "training")
 REQUIRED = ("task", "teacher", "student", "data", "output_dir")
-# Lines of their own: fields of `Recipe` as they are.
+# Top-level keys that are fields of `Recipe` as they are.
 SINGLE = ("seed", "watts", "output_dir", "trust_remote_code")
 
 

@@ -78,7 +78,7 @@ def _read_csv(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _delimiter(file: Path, header: str) -> str:
-    """Spreadsheets of many countries write CSV with semicolons."""
+    """The delimiter: in many countries spreadsheets write CSV with semicolons."""
     marks = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
     return next((mark for mark in marks if mark in header), marks[0])
 

@@ -71,7 +71,7 @@ def _concatenated(parts: list[Dataset], path: str) -> Dataset:
     try:
         return concatenate_datasets(parts)
     except ValueError as error:
-        raise InputError(f"{path}: its files do not go together: {error}") from error
+        raise InputError(f"{path}: its files cannot be read as one table: {error}") from error
 
 
 def _is_saved(source: str) -> bool:

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ..config.dataset import DataConfig
 from .file_rows import files_of, read_rows
 
-# Fixed: the same rows are set aside in every run, and follow in the same order.
+# Fixed: every run sets the same rows aside, and trains on the rest in the same order.
 SHUFFLE_SEED, SHUFFLE_BUFFER = 0, 1000
 ROWS_SET_ASIDE = 500
 

@@ -45,7 +45,7 @@ def load_config(name: str, path: str, *, trust_remote_code: bool) -> PreTrainedC
 
 
 def load_processor(name: str, path: str, *, task: Task, trust_remote_code: bool) -> Any:
-    """Load a model's tokenizer or image processor, fit for the task.
+    """Load a model's tokenizer or image processor, set up for the task.
 
     Raises:
         InputError: there is none, or it lacks what the task needs.
@@ -77,11 +77,11 @@ def load_model(
         path: its dotted path in the recipe, for errors.
         task: decides the kind of model.
         labels: the classes, if the task has any.
-        fresh_head: whether weights that the checkpoint lacks may be drawn at random.
+        fresh_head: whether weights that the checkpoint lacks may be initialised at random.
         trust_remote_code: whether code that comes with the model may run.
 
     Raises:
-        InputError: the weights cannot be loaded, or some are missing and may not be.
+        InputError: the weights cannot be loaded, or some that are needed are missing.
     """
     config = load_config(name, path, trust_remote_code=trust_remote_code)
     task.configure(config, labels, path)
@@ -173,7 +173,7 @@ def _loaded(load: Callable[[], T], name: str, path: str) -> T:
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library trips over in a broken file
-        where = "the folder" if Path(name).is_dir() else "no folder here; as a hub name"
+        where = "the folder" if Path(name).is_dir() else "no folder here; tried as a hub name"
         reason = " ".join(str(error).split())
         if not isinstance(error, OSError | ValueError):
             reason = f"{type(error).__name__}: {reason}"

@@ -29,7 +29,7 @@ def check_same_tokenizer(
     )
     if difference:
         raise InputError(
-            f"student.model has another tokenizer than the teacher: {difference}; token-wise "
+            f"student.model's tokenizer differs from the teacher's: {difference}; token-wise "
             "distillation needs the same one: start from a student with the teacher's tokenizer, "
             "or use student.keep_layers or student.config"
         )
@@ -99,4 +99,4 @@ def _encoding_difference(
 ) -> str | None:
     if student(PROBE)["input_ids"] == teacher(PROBE)["input_ids"]:
         return None
-    return f"the same vocabulary, but {PROBE!r} is cut into other tokens (lower-casing, accents?)"
+    return f"the same vocabulary, but {PROBE!r} is split into other tokens (lower-casing, accents?)"
