@@ -25,7 +25,7 @@ OWN_WORDS = {
     "layers": "which teacher layer teaches which student layer: `uniform`, `last`, `first`, or "
     "pairs `[[student layer, teacher layer], …]`, numbered from 0 within the group of layers",
     "item": "what a row of logits predicts (`example`, `token`, `next_token`, `target_token`); "
-    "null: as the model's class says",
+    "null: determined by the model's class",
 }
 TERM_DEFAULTS = {"layers": "`uniform`"}
 

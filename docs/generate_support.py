@@ -26,7 +26,7 @@ on the right and padded on the left, under every backend listed. The tests allow
 1e-6, and compare the gradients of all weights with eager's as well
 (`tests/capture/test_families.py`).
 
-The largest error is the largest difference of a probability over all layers, heads, real queries,
+The largest error is the largest difference between probabilities over all layers, heads, real queries,
 paddings and backends, in fp32 on a CPU with torch {torch} and transformers {transformers}.
 Written by `make docs`.
 
@@ -35,7 +35,7 @@ Written by `make docs`.
 {supported}
 
 Other models that compute attention through Transformers' `AttentionInterface` are captured by the
-same code, but are not checked here. FlashAttention needs a GPU and is not checked here either: it
+same code, but are not checked here. FlashAttention needs a GPU and is not checked here either; it
 is called with the same arguments as SDPA. "By hooks" means that the family computes its scores
 itself, and that query, key and bias are assembled from what its modules compute; such a family runs
 its own attention code, whatever backend is asked for.
