@@ -8,7 +8,6 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .choices import one_of
@@ -205,7 +204,6 @@ LENIENT = Reader({bool: _truth, int: _whole, float: _finite})
 STRICT = Reader({int: _exactly_int, float: _json_float})
 
 
-@cache
 def _options(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, types.UnionType):
         return tuple(option for part in get_args(annotation) for option in _options(part))

@@ -82,7 +82,7 @@ class FittedLayerwiseTerm:
         for student_layer, teacher_layer in self.match.layer_map.pairs:
             key = (self.match.teacher, teacher_layer)
             student = step.student_attention[self.match.student, student_layer]
-            for ours, theirs in self.relation_pairs(student, step.teacher_attention[key]):
+            for ours, theirs in self.relation_pairs(student, step.teacher_record(key)):
                 loss = self._compare(ours, theirs, rows)
                 if rows is None:  # all examples have as many rows
                     totals.append(loss.mean() * count_examples(step.batch))

@@ -39,6 +39,19 @@ class Step:
     student_hidden: HiddenLogits | None = None
     teacher_hidden: HiddenLogits | None = None
 
+    def teacher_record(self, key: RecordKey) -> AttentionRecord:
+        """The teacher's record of a group and layer.
+
+        Raises:
+            RuntimeError: it has been freed.
+        """
+        if key not in self.teacher_attention:
+            raise RuntimeError(
+                "the loss of this step has been taken, which freed the teacher's records; run the "
+                "models again (Distiller.step) to take it once more"
+            )
+        return self.teacher_attention[key]
+
     @property
     def student_logits(self) -> HiddenLogits | Tensor:
         """The student's logits, formed or not."""

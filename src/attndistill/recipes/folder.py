@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..export import check_replaceable
 from ..reading import as_mapping
 from ..report import OtherVersionError, RunReport
+from ..report.schema import JSON_NAME
 from ..training import latest_complete_checkpoint, list_checkpoints
 from .config.recipe import Recipe
 from .config.yaml_file import dump_yaml, read_yaml
@@ -73,7 +74,7 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run here is finished (the report is written last) and complete."""
         try:
-            RunReport.read(self.path / "report.json")
+            RunReport.read(self.path / JSON_NAME)
         except OtherVersionError:
             pass
         except InputError:
@@ -125,7 +126,8 @@ class RunFolder:
                 ``resume`` is False.
         """
         self.check()
-        if not resume and (self.checkpoint or self.is_finished):
+        checkpoint = self.checkpoint  # looked up before the run adds its own
+        if not resume and (checkpoint or self.is_finished):
             state = "a finished run" if self.is_finished else "an unfinished run"
             raise InputError(
                 f"the output folder {self.path} holds {state} of this recipe: continue it with "

@@ -57,6 +57,10 @@ class Distiller:
         objective: Objective,
         layer_map: LayerMapSpec = "uniform",
     ) -> None:
+        if not isinstance(objective, Objective):
+            raise InputError(
+                f"objective must be an Objective of named terms, not {type(objective).__name__}"
+            )
         self._adapters_off = teacher is None and has_adapters(student)
         if objective.needs_teacher:
             check_adapters(student)

@@ -33,35 +33,39 @@ class DataConfig:
     streaming: bool = False
 
 
-def read_data(name: Any, raw: Any, folder: Path) -> tuple[Task, DataConfig]:
+def read_data(name: Any, raw: Any) -> tuple[Task, DataConfig]:
     """Check a recipe's ``data``: its lines say where the rows are and how the task reads them.
 
     Args:
         name: the recipe's ``task``.
         raw: the recipe's ``data``.
-        folder: where paths are looked up after the working directory.
 
     Raises:
-        InputError: an unknown task or key, a wrong value, or a file that is not there.
+        InputError: an unknown task or key, or a wrong value.
     """
     kind, settings = task_class(name), as_mapping(raw, "data")
     places = [field.name for field in settings_of(DataConfig)]
     refuse_unknown(settings, [*places, *(field.name for field in settings_of(kind))], "data")
     given = {name: settings.pop(name) for name in places if name in settings}
     task = LENIENT.settings(kind, settings, "data")
-    return task, _located(LENIENT.settings(DataConfig, given, "data"), folder)
+    return task, LENIENT.settings(DataConfig, given, "data")
 
 
-def _located(data: DataConfig, folder: Path) -> DataConfig:
-    located: dict[str, Any] = {
+def located(data: DataConfig, folder: Path) -> DataConfig:
+    """The data with the paths of its files and folders made absolute.
+
+    Raises:
+        InputError: a file is missing or of a kind that is not read.
+    """
+    found: dict[str, Any] = {
         name: locate_data(source, folder, f"data.{name}")
         for name in ("train", "validation", "test")
         if (source := getattr(data, name)) is not None
     }
-    train = located["train"]
+    train = found["train"]
     if data.name is not None and (isinstance(train, list) or Path(train).is_file()):
         raise InputError(
             f"data.name picks a configuration of a data set, but data.train is a file: "
             f"remove data.name ({data.name!r})"
         )
-    return replace(data, **located)
+    return replace(data, **found)

@@ -12,7 +12,7 @@ from ...objectives import Objective, Term
 from ...reading import LENIENT, as_mapping, refuse_unknown, to_plain
 from ...tasks import Task
 from .argument_rules import check_seed
-from .dataset import DataConfig, read_data
+from .dataset import DataConfig, located, read_data
 from .paths import locate_model
 from .student import StudentConfig, StudentModel, read_student
 from .terms import default_objective, read_objective
@@ -145,7 +145,7 @@ def read_recipe(
             raise InputError(f"the recipe has no {name}: add it (see `attndistill recipes`)")
     hints = get_type_hints(Recipe)
     single = {name: LENIENT.value(hints[name], raw[name], name) for name in SINGLE if name in raw}
-    task, data = read_data(raw["task"], raw["data"], folder)
+    task, data = read_data(raw["task"], raw["data"])
     task = replace(task, metric=metric, collate=collate)
     teacher = LENIENT.settings(TeacherConfig, raw["teacher"], "teacher")
     if data.streaming:
@@ -166,7 +166,7 @@ def read_recipe(
         task=task,
         teacher=teacher,
         student=student,
-        data=data,
+        data=located(data, folder),
         terms=terms,
         training=training,
         **single,
