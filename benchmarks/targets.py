@@ -18,6 +18,50 @@ SCORE_MSE_CAUSAL = {**SCORE_MSE, "causal": True}
 LENGTHS = (1024, 2048, 4096, 8192)
 
 
+class Ratios(Results):
+    """Ratios over several lengths, besides those on one case."""
+
+    def memory_growth(
+        self, contender: str, case: CaseFields, lengths: Sequence[int]
+    ) -> float | None:
+        """The largest factor of peak memory from one of the lengths to the next, its double."""
+        medians = [self.median(contender, {**case, "length": n}, MEMORY) for n in lengths]
+        known = [median for median in medians if median]
+        if len(known) < len(medians):
+            return None
+        return max(after / before for before, after in zip(known, known[1:], strict=False))
+
+    def share_of_dense_memory(self, contender: str, case: CaseFields, length: int) -> float | None:
+        """Its peak memory at a length over the dense formulation's.
+
+        Where dense was not measured at this length, its memory is that of the longest measured,
+        times the square of the lengths' ratio.
+        """
+        own = self.median(contender, {**case, "length": length}, MEMORY)
+        measured = sorted({row.length for row in self.rows if row.length <= length}, reverse=True)
+        for shorter in measured:
+            dense = self.median("dense", {**case, "length": shorter}, MEMORY)
+            if own is not None and dense:
+                return own / (dense * (length / shorter) ** 2)
+        return None
+
+    def worst_ratio(
+        self, above: str, below: str, case: CaseFields, min_length: int
+    ) -> float | None:
+        """The largest ratio of times over all cases that fit and are at least so long."""
+        sizes = {
+            (row.length, row.batch, row.heads, row.head_dim)
+            for row in self.rows
+            if row.length >= min_length
+        }
+        names = ("length", "batch", "heads", "head_dim")
+        ratios = [
+            self.ratio(above, below, {**case, **dict(zip(names, size, strict=True))})
+            for size in sizes
+        ]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A ratio that is to be at least, or at most, its limit.
@@ -32,9 +76,9 @@ class Target:
     claim: str
     limit: float
     at_least: bool
-    ratio: Callable[[Results], float | None]
+    ratio: Callable[[Ratios], float | None]
 
-    def verdict(self, results: Results) -> tuple[float | None, str]:
+    def verdict(self, results: Ratios) -> tuple[float | None, str]:
         """The ratio, and whether the target is ``reached``, ``missed`` or ``not measured``."""
         ratio = self.ratio(results)
         if ratio is None:
@@ -54,7 +98,7 @@ def targets_of(rows: Sequence[Measurement]) -> list[Target]:
 
 def target_rows(rows: Sequence[Measurement]) -> Iterator[tuple[str, str, str, str]]:
     """One row of text for each target, see `TARGET_COLUMNS`."""
-    results = Results(rows)
+    results = Ratios(rows)
     for target in targets_of(rows):
         ratio, verdict = target.verdict(results)
         limit = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
@@ -119,7 +163,7 @@ def _faster(claim: str, rival: str, ours: str, case: CaseFields, limit: float) -
     )
 
 
-def _at_most(claim: str, ratio: Callable[[Results], float | None], limit: float) -> Target:
+def _at_most(claim: str, ratio: Callable[[Ratios], float | None], limit: float) -> Target:
     return Target(claim=claim, limit=limit, at_least=False, ratio=ratio)
 
 

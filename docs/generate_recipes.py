@@ -12,7 +12,8 @@ import yaml
 from attndistill.objectives import AttentionTerm, LogitsTerm, RelationTerm, TaskTerm
 from attndistill.reading import settings_of, to_plain
 from attndistill.recipes.config.argument_rules import ELSEWHERE, SPELT_OUT
-from attndistill.recipes.config.recipe import DataConfig, TeacherConfig
+from attndistill.recipes.config.dataset import DataConfig
+from attndistill.recipes.config.recipe import TeacherConfig
 from attndistill.recipes.config.student import FreshStudent, KeptLayers, Lora, StudentModel
 from attndistill.tasks import TASKS, task_class
 from attndistill.training import DistillationArguments
@@ -24,7 +25,7 @@ OWN_WORDS = {
     "layers": "which teacher layer teaches which student layer: `uniform`, `last`, `first`, or "
     "pairs `[[student layer, teacher layer], …]`, numbered from 0 within the group of layers",
     "item": "what a row of logits predicts (`example`, `token`, `next_token`, `target_token`); "
-    "null: as the model's class says",
+    "null: determined by the model's class",
 }
 TERM_DEFAULTS = {"layers": "`uniform`"}
 

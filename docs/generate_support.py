@@ -19,15 +19,15 @@ from attndistill.errors import InputError  # noqa: E402
 PAGE = """# Supported models
 
 Capture records the query and key of every attention layer of a model, and everything else that
-shapes its softmax. For the families on this page, the attention probabilities recomputed from such
-a record were compared with the maps that the model itself returns under eager attention. Each
-family is built tiny from its configuration, with random weights; inputs are of equal length, padded
-on the right and padded on the left, under every backend listed. The tests allow an error of at most
-1e-6, and compare the gradients of all weights with eager's as well
-(`tests/capture/test_families.py`).
+determines their softmax. For the families on this page, the attention probabilities recomputed from
+such records were compared with the maps that the model itself returns under eager attention. Each
+model is tiny, built from its configuration with random weights. Inputs are of equal length, padded
+on the right and padded on the left, under every backend listed. The tests
+(`tests/capture/test_families.py`) require an error of at most 1e-6, and gradients of all weights
+equal to those under eager attention.
 
-The largest error is the largest difference of a probability over all layers, heads, real queries,
-paddings and backends, in fp32 on a CPU with torch {torch} and transformers {transformers}.
+The largest error is the largest difference between probabilities over all layers, heads, real
+queries, paddings and backends, in fp32 on a CPU with torch {torch} and transformers {transformers}.
 Written by `make docs`.
 
 | family | class checked | self | cross | causal | padding | backends | largest error | notes |
@@ -35,10 +35,10 @@ Written by `make docs`.
 {supported}
 
 Other models that compute attention through Transformers' `AttentionInterface` are captured by the
-same code, but are not checked here. FlashAttention needs a GPU and is not checked here either: it
+same code, but are not checked here. FlashAttention needs a GPU and is not checked here either; it
 is called with the same arguments as SDPA. "By hooks" means that the family computes its scores
-itself, and that query, key and bias are assembled from what its modules compute; such a family runs
-its own attention code, whatever backend is asked for.
+itself and that they are assembled from what its modules compute. Such a family runs its own
+attention code, whichever backend is requested.
 
 ## Refused
 

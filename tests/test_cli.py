@@ -116,7 +116,7 @@ def test_an_output_folder_with_something_else_is_left_alone(capsys, workplace):
     capsys.readouterr()
     (folder / "student").write_text("in the way")
     assert main(["run", str(file)]) == 2
-    assert "its student is no folder" in only_error(capsys)
+    assert "its student is not a folder" in only_error(capsys)
     (folder / "student").unlink()
     (folder / "recipe.yaml").write_text("seed: 1\n")
     assert main(["run", str(file), "--resume"]) == 2
@@ -141,7 +141,7 @@ def test_a_killed_run_resumes_to_the_same_student(capsys, workplace):
     (broken / "optimizer.pt").write_bytes(b"cut off")
     assert main(["run", str(file), "--resume"]) == 0
     out = capsys.readouterr().out
-    assert "checkpoint-99 was not written to its end" in out
+    assert "checkpoint-99 is incomplete" in out
     assert "Resumed from checkpoint-5" in out
     weights = [
         load_file(workplace.own / name / "student" / "model.safetensors")

@@ -13,11 +13,8 @@ class Option(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
-        names = [member.value for member in cls]
-        hint = did_you_mean(str(value), names)
-        raise InputError(
-            f"{cls._argument()} must be one of {', '.join(map(repr, names))}; got {value!r}{hint}"
-        )
+        one_of([member.value for member in cls], value, cls._argument())
+        raise AssertionError("one of the choices has its member")
 
     @classmethod
     def _argument(cls) -> str:

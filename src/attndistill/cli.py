@@ -53,7 +53,7 @@ Commit = Annotated[
 
 
 class _Interrupted(Exception):
-    """Ctrl-C within a command; carries how to go on."""
+    """Ctrl-C within a command; carries how to continue."""
 
 
 def _resumable(how: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -77,7 +77,7 @@ def run(
     settings: Settings = None,
     output_dir: OutputDir = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the newest whole checkpoint.")
+        bool, typer.Option("--resume", help="Continue from the newest complete checkpoint.")
     ] = False,
 ) -> None:
     """Distil a student: train, save, evaluate, report."""
@@ -123,7 +123,7 @@ def compare(
 
 
 def _loaded(recipe: Path, settings: list[str] | None, output_dir: str | None) -> "Recipe":
-    """The recipe; a file that cannot be read is told before anything heavy is imported."""
+    """The recipe; an unreadable file is refused before anything heavy is imported."""
     from .recipes.config.yaml_file import read_yaml
 
     read_yaml(recipe)

@@ -1,4 +1,4 @@
-"""What a command tells its user on the way, and which libraries keep quiet meanwhile."""
+"""What a command prints on the way, and which libraries are silenced meanwhile."""
 
 from rich.console import Console
 
@@ -6,7 +6,7 @@ from .errors import readable
 
 
 def say(text: str) -> None:
-    """Print a line to stdout as it is: no markup, no wrapping, nothing that steers the terminal."""
+    """Print a line to stdout as it is: no markup, no wrapping, no control characters."""
     Console(soft_wrap=True).print(readable(text), markup=False, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right, and what its messages are made of."""
+"""The errors that a user can put right, and the parts of their messages."""
 
 import difflib
 import reprlib
@@ -24,14 +24,14 @@ class ObjectiveError(RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean …?`` or nothing."""
+    """The closest known name as ``; did you mean …?``; empty if none is close."""
     lowered = {choice.casefold(): choice for choice in known}
     close = difflib.get_close_matches(name.casefold(), lowered, n=1)
     return f"; did you mean {lowered[close[0]]!r}?" if close else ""
 
 
 def shown(value: Any) -> str:
-    """A value for a message, however long it is."""
+    """A value's repr for a message, shortened if it is long."""
     return SHORT.repr(value)
 
 

@@ -1,6 +1,6 @@
 """Plain data, as YAML and JSON parse to it, into annotated dataclasses and back.
 
-Every error names the dotted path of the culprit.
+Every error names the dotted path of the value at fault.
 """
 
 import math
@@ -8,14 +8,13 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .choices import one_of
 from .errors import InputError, did_you_mean, shown
 
 T = TypeVar("T")
-# A field with this mark is an object of the user's Python, and no line of a file.
+# A field with this mark holds a Python object of the user's and is never read from a file.
 PYTHON_ONLY = "python_only"
 TRUTH_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 # JSON has no such numbers: they are written as text.
@@ -72,8 +71,8 @@ class Reader:
     def value(self, annotation: Any, raw: Any, path: str) -> Any:
         """Check a value against an annotation, and convert it where it can only mean one thing.
 
-        Of a union, the type that the value already has comes first, so that text stays text; but
-        where there is an enum, text is one of its values.
+        In a union, the type that the value already has comes first, so that text stays text; but
+        where there is an enum, text must be one of its values.
 
         Raises:
             InputError: the value is of another type.
@@ -90,7 +89,7 @@ class Reader:
             value = self._fit(option, raw, path)
             if value is not NO_FIT:
                 return value
-        expected = " or ".join(map(_describe, options))
+        expected = " or ".join(dict.fromkeys(map(_describe, options)))
         raise InputError(f"{path} must be {expected}, not {shown(raw)}")
 
     def _fit(self, option: Any, raw: Any, path: str) -> Any:
@@ -123,7 +122,7 @@ class Reader:
 
 
 def to_plain(value: Any, *, number: Callable[[float], Any] = float) -> Any:
-    """Dataclasses, enums and tuples as what YAML and JSON have; ``number`` writes a float."""
+    """Dataclasses, enums and tuples as types of YAML and JSON; ``number`` converts a float."""
     if is_dataclass(value):
         items = ((field.name, getattr(value, field.name)) for field in settings_of(type(value)))
         return {name: to_plain(item, number=number) for name, item in items}
@@ -137,7 +136,7 @@ def to_plain(value: Any, *, number: Callable[[float], Any] = float) -> Any:
 
 
 def json_number(value: float) -> float | str:
-    """A number for JSON, which has none that are not finite: those as text."""
+    """A number for JSON, which has no infinities or NaN: those become text."""
     return value if math.isfinite(value) else str(value)
 
 
@@ -155,7 +154,7 @@ def as_mapping(raw: Any, path: str) -> dict[str, Any]:
 
 
 def refuse_unknown(given: Iterable[str], known: Sequence[str], path: str) -> None:
-    """Refuse keys that are not known, with the closest that is."""
+    """Refuse unknown keys, suggesting the closest known one."""
     for name in given:
         if name not in known:
             choices = "" if len(known) > 12 else f"; known keys: {', '.join(known)}"
@@ -176,7 +175,7 @@ def _finite(raw: Any, path: str) -> Any:
         return NO_FIT
     try:
         number = float(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         return NO_FIT
     if not math.isfinite(number):
         raise InputError(f"{path} must be a finite number, not {raw!r}")
@@ -198,14 +197,13 @@ def _json_float(raw: Any, path: str) -> Any:
     return float(raw) if raw in NOT_FINITE else NO_FIT
 
 
-# For what a person writes: a whole float is taken for an int, an int for a float, and quoted
-# numbers and truth words for what they spell.
+# For what a person writes: a whole float is read as an int, an int as a float, and quoted
+# numbers and truth words as what they spell.
 LENIENT = Reader({bool: _truth, int: _whole, float: _finite})
 # For what `to_plain` has written as JSON.
 STRICT = Reader({int: _exactly_int, float: _json_float})
 
 
-@cache
 def _options(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, types.UnionType):
         return tuple(option for part in get_args(annotation) for option in _options(part))
@@ -217,7 +215,7 @@ def _kind(option: Any) -> Any:
 
 
 def _of_these_keys(options: tuple[Any, ...], raw: Mapping[str, Any], path: str) -> tuple[Any, ...]:
-    """Of several dataclasses only the one that has all the keys of a mapping."""
+    """Among several dataclasses, only the first that has all the keys of a mapping."""
     kinds = [kind for kind in options if isinstance(kind, type) and is_dataclass(kind)]
     if len(kinds) < 2:
         return options

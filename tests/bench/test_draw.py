@@ -1,26 +1,13 @@
-import importlib.util
-from pathlib import Path
-
-import pytest
+import draw
 from bench.rows import row
 
-DRAW = Path(__file__).parents[2] / "benchmarks" / "draw.py"
 
-
-@pytest.fixture(scope="module")
-def draw():
-    spec = importlib.util.spec_from_file_location("draw", DRAW)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_pages_hold_what_the_committed_rows_say(draw):
+def test_pages_hold_what_the_committed_rows_say():
     for path, text in draw.pages(draw.read_results()).items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: make docs"
 
 
-def test_a_page_shows_rows_targets_and_provenance(draw):
+def test_a_page_shows_rows_targets_and_provenance():
     rows = [row("blockwise", 10.0), row("dense", 40.0)]
     block = draw.page_block("ops-cpu", rows)
     assert "commit abc123" in block
@@ -31,7 +18,7 @@ def test_a_page_shows_rows_targets_and_provenance(draw):
     )
 
 
-def test_figures_are_drawn_for_every_contender(draw, tmp_path, monkeypatch):
+def test_figures_are_drawn_for_every_contender(tmp_path, monkeypatch):
     monkeypatch.setattr(draw, "FIGURES", tmp_path)
     rows = [
         row(name, 5.0 * length, length=length)

@@ -1,9 +1,8 @@
 import pytest
 from bench.rows import row
 from rich.console import Console
-from targets import Target, target_rows, targets_of
+from targets import Ratios, Target, target_rows, targets_of
 
-from attndistill.bench.results import Results
 from attndistill.bench.results_table import case_rows, print_results
 
 
@@ -18,25 +17,25 @@ from attndistill.bench.results_table import case_rows, print_results
 )
 def test_verdicts(at_least, value, verdict):
     target = Target(claim="", limit=3.0, at_least=at_least, ratio=lambda _: value)
-    assert target.verdict(Results([])) == (value, verdict)
+    assert target.verdict(Ratios([])) == (value, verdict)
 
 
 def test_a_missing_row_is_neither_reached_nor_missed():
     target = Target(claim="", limit=3.0, at_least=True, ratio=lambda _: None)
-    assert target.verdict(Results([])) == (None, "not measured")
+    assert target.verdict(Ratios([])) == (None, "not measured")
 
 
 def test_a_ratio_needs_one_row_on_either_side():
-    results = Results([row("dense", 30.0), row("blockwise", 10.0), row("blockwise", 5.0, length=1)])
+    results = Ratios([row("dense", 30.0), row("blockwise", 10.0), row("blockwise", 5.0, length=1)])
     assert results.ratio("dense", "blockwise", {"length": 2048}) == 3.0
     assert results.ratio("dense", "blockwise", {}) is None
     assert results.ratio("dense", "triton", {"length": 2048}) is None
-    assert Results([row("a", 1.0), row("b", 0.0)]).ratio("a", "b", {}) is None
+    assert Ratios([row("a", 1.0), row("b", 0.0)]).ratio("a", "b", {}) is None
 
 
 def test_growth_is_the_worst_doubling():
     peaks = ((1, 1.0), (2, 4.0), (4, 20.0))
-    results = Results([row("blockwise", mib, length=n, what="memory_mib") for n, mib in peaks])
+    results = Ratios([row("blockwise", mib, length=n, what="memory_mib") for n, mib in peaks])
     assert results.memory_growth("blockwise", {}, (1, 2, 4)) == 5.0
     assert results.memory_growth("blockwise", {}, (1, 2, 8)) is None
 
@@ -53,7 +52,7 @@ def test_memory_of_maps_that_do_not_fit_grows_with_the_square():
     memory = {"what": "memory_mib"}
     rows = [row("blockwise", 32.0, length=8192, **memory), row("dense", 9.0, length=512, **memory)]
     rows.append(row("dense", 100.0, length=2048, **memory))
-    results = Results(rows)
+    results = Ratios(rows)
     assert results.share_of_dense_memory("blockwise", {"kind": "kl"}, 8192) == 32 / (16 * 100)
     assert results.share_of_dense_memory("blockwise", {"kind": "js"}, 8192) is None
 
@@ -62,7 +61,7 @@ def test_the_worst_ratio_to_flash_counts_long_cases_only():
     cases = [(2048, 64, 9.0), (4096, 64, 1.2), (16384, 128, 1.25)]
     rows = [row("sdpa-flash", 1.0, length=n, head_dim=d) for n, d, _ in cases]
     rows += [row("triton", time, length=n, head_dim=d) for n, d, time in cases]
-    assert Results(rows).worst_ratio("triton", "sdpa-flash", {"causal": False}, 4096) == 1.25
+    assert Ratios(rows).worst_ratio("triton", "sdpa-flash", {"causal": False}, 4096) == 1.25
 
 
 def test_targets_of_a_run_by_benchmark_and_device():

@@ -19,7 +19,9 @@ from transformers import (
 from attndistill import DistillationArguments
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "ways-in.md").read_text(encoding="utf-8")
-SHARED, TRAINER, LOOP, STEPS, COMPUTE_LOSS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SHARED, TRAINER, LOOP, STEPS, COMPUTE_LOSS, OWN_TERM = re.findall(
+    r"```python\n(.*?)```", PAGE, re.DOTALL
+)
 
 
 @pytest.fixture
@@ -122,3 +124,16 @@ def test_compute_loss_in_another_trainer_trains_as_ours(names):
     assert metrics["eval_loss"] == pytest.approx(
         ours.evaluate(names["data"])["eval_loss"], rel=1e-3
     )
+
+
+def test_a_term_of_ones_own(names):
+    values = after(names, OWN_TERM)
+    student, teacher = values["student"].eval(), values["teacher"].eval()
+    distiller = values["Distiller"](student, teacher, objective=values["objective"])
+    batch = next(iter(loader(names, 4)))
+    loss, terms = distiller.loss_and_terms(batch)
+    with torch.no_grad():
+        logits = [model(**{k: v for k, v in batch.items()}).logits for model in (student, teacher)]
+    cosine = (1 - torch.nn.functional.cosine_similarity(*logits)).mean()
+    torch.testing.assert_close(terms["cosine"], cosine)
+    torch.testing.assert_close(loss.detach(), terms["task"] + 0.5 * cosine)

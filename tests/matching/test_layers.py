@@ -32,7 +32,7 @@ def test_uniform_ends_on_the_teachers_last_layer():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("unifrom", r"pairs .*'uniform', 'last', 'first'; got 'unifrom'; did you mean 'uniform'"),
+        ("unifrom", r"pairs .* is 'unifrom'; did you mean 'uniform'.; choose uniform, last, first"),
         ([[0, 6]], "the teacher has layers 0 to 5, not 6"),
         ([[2, 0]], "the student has layers 0 to 1, not 2"),
         ([[0, -1]], "not -1"),

@@ -93,5 +93,5 @@ def test_a_share_that_is_none_is_refused_at_once():
     with pytest.raises(InputError, match=r"'rmse' is 2\.5, but a share is from 0 to 1.*number"):
         Assessment(scores={"rmse": mean_score(errors)}, truth=np.zeros(2))
     Assessment(scores={"rmse": mean_score(errors, unit="number")}, truth=np.zeros(2))
-    with pytest.raises(InputError, match="unit must be one of 'share', 'number'; got 'numbers'"):
+    with pytest.raises(InputError, match="unit is 'numbers'; did you mean 'number'"):
         Assessment(scores={"rmse": mean_score(errors, unit="numbers")}, truth=np.zeros(2))

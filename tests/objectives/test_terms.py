@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny import make_batch, make_bert
 
-from attndistill import AttentionTerm, LogitsTerm, Objective, RelationTerm, TaskTerm
+from attndistill import AttentionTerm, Distiller, LogitsTerm, Objective, RelationTerm, TaskTerm
 from attndistill.errors import InputError
 
 
@@ -13,10 +13,13 @@ from attndistill.errors import InputError
         (lambda: TaskTerm(weight=0), "above 0"),
         (lambda: TaskTerm(weight=float("nan")), "above 0"),
         (lambda: LogitsTerm(temperature=-1.0), "temperature"),
-        (lambda: AttentionTerm(kind="kll"), r"kind must be one of 'kl', .*'score_mse'; got 'kll'"),
+        (
+            lambda: AttentionTerm(kind="kll"),
+            "kind is 'kll'; did you mean 'kl'.; choose kl, .*mse",
+        ),
         (
             lambda: AttentionTerm(heads="mean"),
-            "heads must be one of 'identity', 'average'",
+            "heads is 'mean'; choose identity, average, relation",
         ),
         (lambda: AttentionTerm(relation_heads=4), "belongs to heads: relation"),
         (lambda: RelationTerm(relation_heads=0), "whole number from 1"),
@@ -49,3 +52,27 @@ def test_the_task_term_needs_labels():
     del batch["labels"]
     with pytest.raises(InputError, match="needs labels"):
         TaskTerm().fitted(make_bert(1), None, "uniform").count(batch)
+
+
+@pytest.mark.parametrize("kind", [AttentionTerm, LogitsTerm, TaskTerm])
+def test_an_override_that_nothing_would_call_is_refused(kind):
+    own = type("Own", (kind,), {"total": lambda self, step: None})
+    with pytest.raises(InputError, match="'mine': Own defines total, but its fitted"):
+        Objective({"mine": own()}).fitted(make_bert(1), make_bert(2))
+
+
+def test_a_steps_loss_is_taken_once():
+    terms = {"attention": AttentionTerm()}
+    distiller = Distiller(make_bert(1), make_bert(2), objective=Objective(terms))
+    batch = make_batch([5, 3])
+    step, counts = distiller.step(batch), distiller.counts([batch])
+    distiller.plan.loss(step, counts)
+    with pytest.raises(RuntimeError, match="run the models again"):
+        distiller.plan.loss(step, counts)
+
+
+def test_a_distiller_takes_an_objective_only():
+    plan = Objective({"task": TaskTerm()}).fitted(make_bert(1), None)
+    for objective in (plan, {"task": TaskTerm()}):
+        with pytest.raises(InputError, match="must be an Objective of named terms, not"):
+            Distiller(make_bert(1), objective=objective)

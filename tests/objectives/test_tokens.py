@@ -245,5 +245,5 @@ def test_models_that_predict_different_things_are_refused():
     attention = Objective({"attention": AttentionTerm()})
     distiller = Distiller(make_llama(1), make_llama(1, vocab_size=101), objective=attention)
     assert distiller.read_terms(make_text_batch([5]))["attention"].value > 0
-    with pytest.raises(InputError, match="item must be one of .*; got 'word'"):
+    with pytest.raises(InputError, match="item is 'word'; choose example, token"):
         TaskTerm(item="word")

@@ -56,7 +56,7 @@ def test_checkpoints_of_another_recipe_are_kept_and_the_message_names_the_way(ca
     error = only_error(capsys)
     folder = workplace.own / "run"
     assert "training.learning_rate is 5e-05 there, 0.001 here" in error
-    assert f"give that run up with `rm -r {folder}`" in error
+    assert f"delete that run with `rm -r {folder}`" in error
     assert (folder / "checkpoints" / "checkpoint-2").is_dir()
     shutil.rmtree(folder)
     assert main(["run", file]) == 0
@@ -80,7 +80,7 @@ def test_a_garbled_recipe_in_the_folder_is_named(capsys, workplace, garbled):
     assert main(["run", str(workplace.write(workplace.recipe)), "--resume"]) == 2
     error = only_error(capsys)
     assert f"the output folder {folder} holds a run whose recipe cannot be read" in error
-    assert f"give that run up with `rm -r {folder}`" in error
+    assert f"delete that run with `rm -r {folder}`" in error
     assert (folder / "recipe.yaml").read_bytes() == garbled
 
 
@@ -148,11 +148,11 @@ def test_broken_checkpoints_are_passed_over_and_files_in_their_place_refused(cap
     (checkpoints / "checkpoint-5").write_text("no folder")
     capsys.readouterr()
     assert main(["run", file, "--resume"]) == 2
-    assert "its checkpoints/checkpoint-5 is no folder" in only_error(capsys)
+    assert "its checkpoints/checkpoint-5 is not a folder" in only_error(capsys)
     (checkpoints / "checkpoint-5").unlink()
     assert main(["run", file, "--resume"]) == 0
     out = capsys.readouterr().out
-    assert "checkpoint-3 was not written to its end" in out
+    assert "checkpoint-3 is incomplete" in out
     assert "Resumed from checkpoint-2" in out
 
 

@@ -1,12 +1,10 @@
 import json
 import math
 import os
-from dataclasses import dataclass
 
 import pytest
 
 from attndistill.errors import InputError
-from attndistill.reading import STRICT, json_number, to_plain
 from attndistill.report import RunReport, TrainingSection, write_report
 
 
@@ -129,16 +127,3 @@ def test_little_is_enough(changed):
         fidelity=(), sample=None, notes=(), training=TrainingSection(seconds=1.0, steps=2)
     )
     assert RunReport.from_json(bare.to_json()) == bare
-
-
-def test_null_is_taken_only_where_annotated_and_no_number_gets_lost():
-    @dataclass(frozen=True)
-    class Inner:
-        value: float | None
-
-    assert STRICT.settings(Inner, {"value": None}, "x") == Inner(None)
-    plain = to_plain(Inner(math.inf), number=json_number)
-    assert STRICT.settings(Inner, plain, "x") == Inner(math.inf)
-    for wrong in ([], "1.0", True):
-        with pytest.raises(InputError, match=r"x\.value must be a number or empty \(null\), not"):
-            STRICT.settings(Inner, {"value": wrong}, "x")

@@ -60,7 +60,7 @@ def test_wrong_rows_are_named(task, row, expected):
         ({"max_length": 1}, "at least 2 tokens"),
         (
             {"problem_type": "regresion"},
-            "problem_type must be one of 'single_label_classification'",
+            "; choose single_label_classification, ",
         ),
         ({"stride": 126}, "stride must be from 0 to below"),
         ({"stride": -1}, "stride must be"),
@@ -126,3 +126,17 @@ def test_a_model_made_for_another_problem_is_refused():
     assert "teacher.model is made for regression" in message
     NUMBERS.configure(config, None, "teacher.model")
     assert config.num_labels == 1
+
+
+@pytest.mark.parametrize("format_name", ["torch", "numpy", "arrow"])
+def test_a_data_sets_own_format_changes_nothing(format_name):
+    rows = [{"text": "a b", "label": 0}, {"text": "c", "label": 1}, {"text": "d", "label": 0}]
+    plain = Dataset.from_list(rows)
+    task, tokenizer, config = TextClassification(), make_tokenizer(["a", "b"]), BertConfig()
+    found = []
+    for dataset in (plain, plain.with_format(format_name)):
+        table = read(task, dataset)
+        labels = task.labels(table, config, trained=True)
+        split = task.encode(table, labels, tokenizer, training=True)
+        found.append((labels, split.rows.to_dict()))
+    assert found[0] == found[1]

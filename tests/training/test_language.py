@@ -140,7 +140,7 @@ def test_evaluation_generates_and_leaves_the_generation_config(tmp_path):
 
 
 def test_generation_shows_the_answer_to_no_decoder(tmp_path):
-    with pytest.raises(InputError, match="shown its answer"):
+    with pytest.raises(InputError, match="get the answer as part of its prompt"):
         make_trainer(tmp_path, make_llama(1), make_llama(1), CAUSAL, predict_with_generate=True)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from .measurement import MEMORY, TIME, Measurement
+from .measurement import TIME, Measurement
 
 CaseFields = Mapping[str, object]
 
@@ -27,43 +27,3 @@ class Results:
         """One contender's median over another's on a case; None without either, or over 0."""
         top, bottom = self.median(above, case, what), self.median(below, case, what)
         return top / bottom if top is not None and bottom else None
-
-    def memory_growth(
-        self, contender: str, case: CaseFields, lengths: Sequence[int]
-    ) -> float | None:
-        """The largest factor of peak memory from one of the lengths to the next, its double."""
-        medians = [self.median(contender, {**case, "length": n}, MEMORY) for n in lengths]
-        known = [median for median in medians if median]
-        if len(known) < len(medians):
-            return None
-        return max(after / before for before, after in zip(known, known[1:], strict=False))
-
-    def share_of_dense_memory(self, contender: str, case: CaseFields, length: int) -> float | None:
-        """Its peak memory at a length over the dense formulation's.
-
-        Where dense was not measured at this length, its memory is that of the longest measured,
-        times the square of the lengths' ratio.
-        """
-        own = self.median(contender, {**case, "length": length}, MEMORY)
-        measured = sorted({row.length for row in self.rows if row.length <= length}, reverse=True)
-        for shorter in measured:
-            dense = self.median("dense", {**case, "length": shorter}, MEMORY)
-            if own is not None and dense:
-                return own / (dense * (length / shorter) ** 2)
-        return None
-
-    def worst_ratio(
-        self, above: str, below: str, case: CaseFields, min_length: int
-    ) -> float | None:
-        """The largest ratio of times over all cases that fit and are at least so long."""
-        sizes = {
-            (row.length, row.batch, row.heads, row.head_dim)
-            for row in self.rows
-            if row.length >= min_length
-        }
-        names = ("length", "batch", "heads", "head_dim")
-        ratios = [
-            self.ratio(above, below, {**case, **dict(zip(names, size, strict=True))})
-            for size in sizes
-        ]
-        return max((ratio for ratio in ratios if ratio is not None), default=None)

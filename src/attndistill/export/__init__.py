@@ -1,4 +1,4 @@
-"""Hand the student over as a plain Hugging Face model."""
+"""Save the student as a plain Hugging Face model."""
 
 from .student_folder import check_replaceable, save_student
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 def save_student(model: PreTrainedModel, processing_class: Any, folder: str | Path) -> Path:
     """Write weights (safetensors), config with labels, and tokenizer or processor.
 
-    The folder appears whole or not at all: a model's of the same name is replaced at the end.
+    The folder appears complete or not at all; a model folder of this name is replaced at the end.
 
     Args:
         model: the student, with merged weights (no adapters).
@@ -43,7 +43,7 @@ def check_replaceable(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, where a model's folder is to be written: move it")
+        raise InputError(f"{folder} is a file, but a model folder is to be written there: move it")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
         raise InputError(
             f"the folder {folder} is not replaced: it has files and no config.json, so it is not a "

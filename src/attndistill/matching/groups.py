@@ -1,4 +1,4 @@
-"""Groups of attention layers: which of a model's a term is about, and whose tokens its rows are."""
+"""Groups of attention layers: which one a term compares, and whose tokens its queries are."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class LayerGroup(NamedTuple):
 
 
 class Queries(StrEnum):
-    """Whose tokens ask in a group, and so what in a batch says which query rows are padding."""
+    """Whose tokens are a group's queries, and so where a batch marks padded query rows."""
 
     INPUT = "input"
     TARGET = "target"
@@ -37,7 +37,7 @@ class GroupMatch:
         student: the student's group.
         teacher: the teacher's.
         layer_map: the pairs, numbered within the groups.
-        queries: whose tokens ask: those of the input, or of a seq2seq model's decoder.
+        queries: whose tokens the queries are: the input's, or those of a seq2seq model's decoder.
         causal: whether a query sees no key after itself.
     """
 
@@ -93,9 +93,9 @@ def _find_group(
     has = f"the {side}, {type(model).__name__}, has {', '.join(map(str, depths))}"
     if found:
         raise InputError(
-            f"{has}: say which a term is about by its stack "
+            f"{has}: set stack to the one that the term compares "
             f"({', '.join(group.stack for group in found)}), and give one term for each group "
-            "that is to be taught (cross: true is cross-attention)"
+            "to distil (cross: true is cross-attention)"
         )
     wanted = f"{stack} {kind}-attention" if stack else f"{kind}-attention"
     raise InputError(f"{has}, but no {wanted} that can be captured")

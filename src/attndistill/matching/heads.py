@@ -1,6 +1,6 @@
 """Which teacher heads teach which student heads, when their numbers differ.
 
-Heads are chosen, grouped or cut anew on the queries and keys; no probability is formed.
+Heads are selected, grouped or split anew on the queries and keys; no probability is formed.
 """
 
 from collections.abc import Sequence
@@ -63,10 +63,10 @@ def select_heads(relation: Relation, heads: Sequence[int]) -> Relation:
 
 
 def resplit(query: Tensor, key: Tensor, heads: int, *, like: Relation) -> Relation:
-    """The relation of two tensors whose heads are concatenated and cut anew into R heads.
+    """The relation of two tensors whose heads are concatenated and split anew into R heads.
 
     Its scale is (features of a relation head) ** -0.5; a softcap or sinks, which belong to the
-    model's own heads, have no part in it (Wang et al. 2021, MiniLMv2,
+    model's own heads, are left out (Wang et al. 2021, MiniLMv2,
     https://arxiv.org/abs/2012.15828).
 
     Args:
@@ -113,8 +113,8 @@ def _heads_of(tensor: Tensor, heads: Sequence[int]) -> Tensor:
 def _same_for_all_heads(mask: AttentionMask | None) -> AttentionMask | None:
     if mask is not None and isinstance(mask.visible, Tensor) and mask.visible.shape[1] > 1:
         raise InputError(
-            "this model masks its heads differently, and relation heads cut across them; use "
-            "heads: identity or average"
+            "this model masks its heads differently, and relation heads cut across them; use an "
+            "attention term with heads: identity or average"
         )
     return mask
 
@@ -122,7 +122,7 @@ def _same_for_all_heads(mask: AttentionMask | None) -> AttentionMask | None:
 def _one_for_all_heads(bias: Tensor | None) -> Tensor | None:
     if bias is not None and bias.shape[1] > 1:
         raise InputError(
-            "this model adds a position bias to each head (as T5 does), and relation heads cut "
-            "across them; use heads: identity or average"
+            "this model adds a different position bias to each head (as T5 does), and relation "
+            "heads cut across them; use an attention term with heads: identity or average"
         )
     return bias

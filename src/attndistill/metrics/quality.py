@@ -117,7 +117,7 @@ def _interval(scores: list[Score]) -> Interval | None:
     """The mean over seeds of one metric's scores."""
     rows = np.stack([score.rows for score in scores])
     interval = bootstrap(rows, scores[0].statistic)
-    if interval is None or scores[0].unit is not Unit.SHARE:
+    if interval is None or scores[0].unit != Unit.SHARE:
         return interval
     return of_share(interval, rows.shape[1])
 

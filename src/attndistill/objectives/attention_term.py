@@ -27,9 +27,10 @@ class AttentionTerm(LayerwiseTerm):
     """Divergence of the student's attention from the teacher's; see `LayerwiseTerm`.
 
     Attributes:
-        heads: ``identity``: head h teaches head h, both sides need as many. ``average``: a student
-            head learns from the mean of its share of the teacher's heads, see `averaged_heads`.
-            ``relation``: each side's heads are concatenated and cut anew, see `resplit`.
+        heads: ``identity``: head h teaches head h; both sides need the same number. ``average``: a
+            student head learns from the mean of its share of the teacher's heads, see
+            `averaged_heads`. ``relation``: each side's heads are concatenated and split anew, see
+            `resplit`.
         relation_heads: R of ``heads: relation``, which divides both models' features; None for
             the greatest number that divides both models' numbers of key heads.
         cross: the stack's cross-attention in place of its self-attention.

@@ -18,7 +18,7 @@ IGNORED_LABEL = -100
 
 
 def query_rows(batch: Mapping[str, Tensor], queries: Queries) -> Tensor | None:
-    """Queries that are not padding, bool [B, Q]; None where a batch cannot say (pixels, sound).
+    """Queries that are not padding, bool [B, Q]; None where a batch has no tokens (pixels, sound).
 
     Args:
         batch: the collated batch.
@@ -36,7 +36,7 @@ def query_rows(batch: Mapping[str, Tensor], queries: Queries) -> Tensor | None:
 
 
 def valid_keys(batch: Mapping[str, Tensor], owner: Queries) -> Tensor | None:
-    """Keys that are not padding, bool [B, K]; None where a batch cannot say."""
+    """Keys that are not padding, bool [B, K]; None where a batch has no tokens (pixels, sound)."""
     prefix = "decoder_" if owner is Queries.TARGET else ""
     tokens = batch.get(f"{prefix}input_ids", batch.get(f"{prefix}inputs_embeds"))
     if tokens is None and owner is Queries.TARGET:
@@ -73,14 +73,14 @@ def required_labels(batch: Mapping[str, Tensor]) -> Tensor:
 def count_pairs(
     batch: Mapping[str, Tensor], queries: Queries, *, cross: bool, causal: bool
 ) -> Tensor:
-    """Pairs of a query and a key that padding and causality leave, a scalar.
+    """Number of pairs of a query and a key left by padding and causality, a scalar.
 
     A sliding window is not taken into account.
 
     Args:
         batch: the collated batch.
-        queries: whose tokens ask.
-        cross: they ask the input's tokens, not their own.
+        queries: whose tokens are the queries.
+        cross: the keys are the input's tokens, not the queries' own.
         causal: a query sees no key after itself.
     """
     rows = query_rows(batch, queries)
@@ -110,7 +110,7 @@ def token_targets(batch: Mapping[str, Tensor], item: Item) -> tuple[Tensor | Non
         label other than −100 or, without labels, a token that is not padding.
 
     Raises:
-        InputError: the batch says neither.
+        InputError: the batch has neither labels nor tokens.
     """
     labels = batch.get("labels")
     mask = batch.get("attention_mask")
@@ -118,8 +118,8 @@ def token_targets(batch: Mapping[str, Tensor], item: Item) -> tuple[Tensor | Non
         valid = query_rows(batch, Queries.TARGET if item is Item.TARGET_TOKEN else Queries.INPUT)
         if valid is None:
             raise InputError(
-                "the batch has neither labels nor tokens to say which predictions count; it has "
-                f"{', '.join(sorted(batch))}"
+                "the batch has neither labels nor tokens to tell which predictions count, only "
+                f"{', '.join(sorted(batch))}; add labels or input_ids"
             )
         return None, valid
     if item is not Item.NEXT_TOKEN:

@@ -42,8 +42,8 @@ class FittedLayerwiseTerm:
         weight, kind, temperature: see `LayerwiseTerm`.
         match: the paired layers.
         needs_values: whether the values must be captured too.
-        relation_pairs: (student record, teacher record) -> what is compared of these layers: a
-            student's relation, and one teacher's or several to average.
+        relation_pairs: (student record, teacher record) -> the relations to compare in these
+            layers: a student's relation, and one teacher's or several to average.
     """
 
     weight: float
@@ -60,9 +60,9 @@ class FittedLayerwiseTerm:
         return [(self.match.teacher, teacher) for _, teacher in self.match.layer_map.pairs]
 
     def count(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Query rows that are not padding, or examples where a batch cannot say (pixels).
+        """Query rows that are not padding, or examples where a batch has no tokens (pixels).
 
-        For ``score_mse`` pairs of such a query and a key.
+        For ``score_mse``: pairs of such a query and a key.
         """
         if self.kind == AttentionLoss.SCORE_MSE:
             cross = self.match.student.kind == "cross"
@@ -75,14 +75,14 @@ class FittedLayerwiseTerm:
 
         Args:
             step: the micro-batch.
-            compared: told after each comparison which of the teacher's records it has read.
+            compared: called after each comparison with the key of the teacher's record it read.
         """
         rows = query_rows(step.batch, self.match.queries)
         totals = []
         for student_layer, teacher_layer in self.match.layer_map.pairs:
             key = (self.match.teacher, teacher_layer)
             student = step.student_attention[self.match.student, student_layer]
-            for ours, theirs in self.relation_pairs(student, step.teacher_attention[key]):
+            for ours, theirs in self.relation_pairs(student, step.teacher_record(key)):
                 loss = self._compare(ours, theirs, rows)
                 if rows is None:  # all examples have as many rows
                     totals.append(loss.mean() * count_examples(step.batch))

@@ -39,7 +39,7 @@ def read_terms(
 
     Raises:
         ObjectiveError: a term is not finite, is a constant, or reaches no trainable parameter. A
-            term that is exactly 0 with a graph is let pass: the student may start as its teacher.
+            term that is exactly 0 with a graph is accepted: the student may start as its teacher.
     """
     return {
         name: TermReading(
@@ -82,5 +82,5 @@ def _gradient_norm(name: str, value: Tensor, parameters: Sequence[nn.Parameter])
             "compares frozen?"
         )
     if not reached:
-        raise ObjectiveError(f"{silent}no trainable parameter has a part in it")
+        raise ObjectiveError(f"{silent}it depends on no trainable parameter")
     return norm

@@ -1,4 +1,4 @@
-"""Logits distillation where a model says no single class: sets of labels, and numbers."""
+"""Logits distillation where a model predicts no single class: sets of labels, and numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

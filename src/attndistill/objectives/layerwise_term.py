@@ -29,7 +29,7 @@ class LayerwiseTerm:
             ``score_mse`` on raw scores (Jiao et al. 2020).
         temperature: divides both sides' scores before the softmax; ``score_mse`` has none.
         stack: the stack whose layers are compared (``encoder``, ``decoder``, ``text``,
-            ``vision``); None for the models' only one.
+            ``vision``); None where each model has only one.
         layers: which teacher layer teaches which student layer, see `resolve_layer_map`; None for
             the trainer's ``layer_map``.
     """
@@ -48,7 +48,8 @@ class LayerwiseTerm:
         check_positive(f"{type(self).__name__}.temperature", self.temperature)
         if AttentionLoss(self.kind) is AttentionLoss.SCORE_MSE and self.temperature != 1.0:
             raise InputError(
-                "score_mse compares raw scores, which no temperature divides; leave it at 1.0"
+                "score_mse compares raw scores and has no temperature, but temperature is "
+                f"{self.temperature}; remove it"
             )
 
     def fitted(
@@ -79,7 +80,7 @@ class LayerwiseTerm:
     def relation_pairs(
         self, student: AttentionRecord, teacher: AttentionRecord
     ) -> Iterator[RelationPair]:
-        """The relations compared of a pair of layers, with the same number of heads."""
+        """The relations compared in a pair of layers, with the same number of heads."""
         raise NotImplementedError
 
     @property
@@ -94,6 +95,6 @@ def shared_heads(student: Relation, teacher: Relation) -> int:
 
 
 def check_relation_heads(heads: int | None) -> None:
-    """Refuse a number of relation heads that is not one."""
+    """Refuse anything but None and whole numbers from 1."""
     if heads is not None and (type(heads) is not int or heads < 1):
         raise InputError(f"relation_heads must be a whole number from 1, not {heads!r}")

@@ -25,7 +25,7 @@ class LogitsTerm:
     Attributes:
         weight: its factor in the objective.
         temperature: T, above 0; higher shows more of the teacher's ranking of wrong classes.
-        item: what a row of logits predicts, see `predicted_item`; None: as the models' class says.
+        item: what a row of logits predicts, see `predicted_item`; None: given by the models' class.
     """
 
     weight: float = 1.0
@@ -45,7 +45,7 @@ class LogitsTerm:
         """The term for models that predict the same.
 
         Raises:
-            InputError: they predict different things, or words of different vocabularies.
+            InputError: they predict different things, or tokens of different vocabularies.
         """
         assert teacher is not None, "terms that need a teacher are fitted to one"
         item, other = predicted_item(student), predicted_item(teacher)

@@ -55,4 +55,16 @@ class Objective:
                 terms[name] = term.fitted(student, teacher, layer_map)
             except InputError as error:
                 raise InputError(f"the objective's term {name!r}: {error}") from error
+            _check_overrides(name, term, terms[name])
         return ObjectivePlan.of(terms)
+
+
+def _check_overrides(name: str, settings: TermSettings, fitted: FittedTerm) -> None:
+    """Refuse ``count`` and ``total`` where nothing would call them."""
+    own = [method for method in ("count", "total") if hasattr(settings, method)]
+    if own and fitted is not settings:
+        raise InputError(
+            f"the objective's term {name!r}: {type(settings).__name__} defines "
+            f"{' and '.join(own)}, but its fitted() returns a {type(fitted).__name__}, which has "
+            "its own; override fitted() and return a term with yours"
+        )

@@ -35,7 +35,7 @@ class OutputHead:
     bias: Tensor | None
 
     def finish(self, projected: Tensor) -> Tensor:
-        """What comes after the linear layer."""
+        """The logits from the linear layer's output: scale, softcap and bias."""
         logits = projected * self.scale if self.scale != 1.0 else projected
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
@@ -47,9 +47,9 @@ class HiddenLogits:
     """A model's logits, not yet formed.
 
     Attributes:
-        hidden: the hidden states that its output head was given, [B, N, D].
-        head: the head.
-        autocast: the dtype that the forward was cast to, or None.
+        hidden: the hidden states that its output head received, [B, N, D].
+        head: the output head.
+        autocast: the dtype of the forward's autocast, or None.
         device: where the logits are wanted.
     """
 
@@ -73,10 +73,10 @@ class HiddenLogits:
 
 @contextmanager
 def headless(head: OutputHead, device: torch.device) -> Iterator[list[HiddenLogits]]:
-    """Let a model's forward form no logits: what they would be formed from is appended instead.
+    """Keep a model's forward from forming logits; the list collects what forms them later.
 
     Args:
-        head: the model's.
+        head: the model's output head.
         device: where the logits are wanted later.
     """
     caught: list[HiddenLogits] = []
@@ -96,10 +96,10 @@ def headless(head: OutputHead, device: torch.device) -> Iterator[list[HiddenLogi
 
 
 def output_head(model: nn.Module) -> OutputHead | None:
-    """The head of a language model, or None where its logits are not formed as `OutputHead` says.
+    """The head of a language model, or None where its logits are not formed as in `OutputHead`.
 
     Its parts are found by their names in Transformers' configs, and then checked: the model's
-    forward must give what they say, for values large enough to show a softcap.
+    forward must give the same logits as they do, for values large enough to show a softcap.
     """
     inner = transformers_model(model)
     linear = output_embeddings(inner)
@@ -118,7 +118,7 @@ def _is_the_whole_head(model: nn.Module, head: OutputHead) -> bool:
     if getattr(model, "main_input_name", "input_ids") != "input_ids":
         return False
     device = next(model.parameters()).device
-    # The weights of an offloaded model are nowhere; its hooks move the inputs.
+    # The weights of an offloaded model are on the meta device; its hooks move the inputs.
     tokens = torch.tensor([[0, 1, 1]], device="cpu" if device.type == "meta" else device)
     batch = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
     if getattr(model.config, "is_encoder_decoder", False):

@@ -30,7 +30,7 @@ class ObjectivePlan:
         teacher_layers: the teacher's attention layers that teach, by (stack, kind).
         reads_student_output: whether a term reads the student's own loss or all its logits.
         reads_teacher_output: whether a term reads all the teacher's logits.
-        reads_teacher_logits: whether a term compares logits, all at once or not.
+        reads_teacher_logits: whether a term compares logits, all at once or in chunks.
     """
 
     terms: Mapping[str, FittedTerm]
@@ -74,11 +74,11 @@ class ObjectivePlan:
         """The objective on a micro-batch, as its share of the optimizer step's.
 
         The teacher's records leave the step with their last comparison: the gradients of a
-        student's layer, kept for the backward, then take the room of the queries and keys that
-        taught it, and do not come on top of all the teacher's.
+        student's layer, kept for the backward, then reuse the memory of the queries and keys that
+        taught it, instead of adding to those of all the teacher's layers.
 
         Args:
-            step: the micro-batch; its loss is taken once.
+            step: the micro-batch; its loss can be taken only once.
             counts: the items of every term in the whole optimizer step.
 
         Returns:

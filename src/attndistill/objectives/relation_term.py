@@ -35,7 +35,7 @@ class RelationTerm(LayerwiseTerm):
     the models. The relations weigh the same.
 
     Attributes:
-        relations: those compared, of ``query``, ``key`` and ``value``.
+        relations: those compared, out of ``query``, ``key`` and ``value``.
         relation_heads: R, which divides both models' features; None for the greatest number that
             divides both models' numbers of key heads.
     """
@@ -71,7 +71,8 @@ class RelationTerm(LayerwiseTerm):
 def _self_relation(vectors: Tensor, heads: int, attention: Relation) -> Relation:
     if vectors.shape[2] != attention.shape.queries or vectors.shape[2] != attention.shape.keys:
         raise InputError(
-            f"queries ({attention.shape.queries}) and keys ({attention.shape.keys}) are not of the "
-            "same tokens, so they cannot be related to themselves"
+            f"RelationTerm relates a layer's tokens to each other, but its queries "
+            f"({attention.shape.queries}) and keys ({attention.shape.keys}) are different tokens; "
+            "use an attention term instead"
         )
     return resplit(vectors, vectors, heads, like=attention)

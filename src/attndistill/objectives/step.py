@@ -1,4 +1,4 @@
-"""What a term is, and what it is shown."""
+"""What a term is, and what it computes its loss from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class Step:
         student: the student's output (``loss`` where the batch has labels, ``logits``).
         teacher: the teacher's output, or None where no term asks for it.
         student_attention: the student's records by group and layer number.
-        teacher_attention: the teacher's; `ObjectivePlan.loss` takes each out when no comparison
-            needs it any more.
-        student_hidden: what the student's logits would be formed from, where its forward has been
-            kept from forming them; its output then has none.
+        teacher_attention: the teacher's; `ObjectivePlan.loss` removes each after the last
+            comparison that needs it.
+        student_hidden: what the student's logits are formed from, where its forward has been kept
+            from forming them; its output then has none.
         teacher_hidden: likewise the teacher's.
     """
 
@@ -38,6 +38,19 @@ class Step:
     teacher_attention: AttentionRecords
     student_hidden: HiddenLogits | None = None
     teacher_hidden: HiddenLogits | None = None
+
+    def teacher_record(self, key: RecordKey) -> AttentionRecord:
+        """The teacher's record of a group and layer.
+
+        Raises:
+            RuntimeError: it has been freed.
+        """
+        if key not in self.teacher_attention:
+            raise RuntimeError(
+                "the loss of this step has been taken, which freed the teacher's records; run the "
+                "models again (Distiller.step) to take it once more"
+            )
+        return self.teacher_attention[key]
 
     @property
     def student_logits(self) -> HiddenLogits | Tensor:
@@ -53,7 +66,7 @@ class Step:
 class FittedTerm(Protocol):
     """One part of an objective, ready for its models.
 
-    Terms are pure: they move nothing and read nothing back.
+    Terms are pure: they move no tensors between devices and read no values back to the host.
     """
 
     @property
@@ -94,7 +107,7 @@ class TermSettings(Protocol):
             layer_map: for terms without a layer map of their own.
 
         Raises:
-            InputError: the models do not suit it.
+            InputError: the term does not fit the models.
         """
 
 
@@ -116,5 +129,5 @@ def check_same_shape(student: Tensor, teacher: Tensor) -> None:
     if student.shape != teacher.shape:
         raise InputError(
             f"logits differ in shape: student {list(student.shape)}, teacher "
-            f"{list(teacher.shape)}; both need the same labels"
+            f"{list(teacher.shape)}; both need the same labels or tokens"
         )

@@ -21,8 +21,8 @@ class TaskTerm:
 
     Attributes:
         weight: its factor in the objective.
-        item: what a row of logits predicts, see `predicted_item`; None: as the student's class
-            says.
+        item: what a row of logits predicts, see `predicted_item`; None: given by the student's
+            class.
     """
 
     weight: float = 1.0
@@ -38,7 +38,7 @@ class TaskTerm:
         self, student: nn.Module, teacher: nn.Module | None, layer_map: LayerMapSpec
     ) -> FittedTerm:
         """The term for what the student predicts."""
-        # The loss of a mixture of experts that balances its router is the model's own.
+        # Only the model itself computes the loss that balances the router of a mixture of experts.
         balanced = self.item is None and getattr(student.config, "output_router_logits", False)
         item = Item(self.item or predicted_item(student))
         if balanced or item is Item.EXAMPLE:
@@ -54,7 +54,7 @@ class TaskTerm:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelLoss:
-    """A `TaskTerm` by the loss that the student itself computes, a mean over its labels."""
+    """A `TaskTerm` whose loss the student itself computes, as a mean over its labels."""
 
     weight: float
     needs_teacher = False
@@ -73,5 +73,5 @@ class ModelLoss:
 
 def cross_entropy(student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:
     """Cross-entropy of each row of logits."""
-    assert labels is not None, "the term's count has asked for labels"
+    assert labels is not None, "the term's count has required labels"
     return F.cross_entropy(student, labels, ignore_index=IGNORED_LABEL, reduction="none")

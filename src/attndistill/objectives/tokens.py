@@ -1,8 +1,8 @@
 """Losses per predicted token, without ever holding a tokens × vocabulary tensor.
 
-Logits are formed from hidden states for some tokens at a time, compared, and turned into gradients
-at once: of the hidden states, and of the head's weights. The chunk's logits are then forgotten.
-Where a model has formed its logits already they are taken chunk by chunk in the same way.
+Logits are formed from hidden states for some tokens at a time, compared, and turned at once into
+gradients of the hidden states and of the head's weights. The chunk's logits are then freed.
+Where a model has formed its logits already, they are taken chunk by chunk in the same way.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class TokenTerm:
         weight: factor of its mean in the objective.
         item: what a row of logits predicts; not ``EXAMPLE``.
         needs_teacher: whether it compares with the teacher's logits.
-        needs_labels: whether it can do nothing without labels.
+        needs_labels: whether it requires labels.
         row_losses: (student, teacher, labels) -> losses [n], from logits [n, V] in float32 and
             labels [n].
     """

@@ -1,6 +1,6 @@
 """Distillation losses between attention relations: relation × divergence × backend.
 
-Imports torch only; knows no models.
+Imports torch only, and has nothing specific to a model.
 """
 
 from .api import attention_divergence, score_mse

@@ -46,8 +46,8 @@ def attention_divergence(
         mse         F.mse_loss(p_s, p_t, reduction="none").sum(-1)
         cosine      1 - F.cosine_similarity(p_s, p_t, dim=-1)
 
-    The gradient of a row is dS_s = (w - p_s * sum_k w) / T, for kl (p_s - p_t) / T, where w is,
-    with the norms ``n`` of p_s and ``m`` of p_t and ``cos`` of their angle,
+    The gradient of a row is dS_s = (w - p_s * sum_k w) / T (for kl: (p_s - p_t) / T), where, with
+    ``n`` the norm of p_s, ``m`` that of p_t and ``cos`` the cosine of their angle, w is
 
         kl          -p_t
         reverse_kl  p_s * (log_s - log_t)
@@ -64,7 +64,7 @@ def attention_divergence(
         teacher: a relation with the same B, Hq, Q, K (D, Hk and dtype may differ), or several
             whose probabilities are averaged: P_t is their mean.
         rows: which queries count, bool ``[B, Q]``, or their floating weights; None for all. This
-            is the padding of the *queries*, which no attention mask holds.
+            is where padding of the *queries* goes: an attention mask hides keys only.
         kind: the divergence.
         temperature: T, divides the scores of both sides, sinks included.
         masks: "equal" refuses sides with different masks; "intersect" takes both softmaxes over
@@ -75,16 +75,16 @@ def attention_divergence(
             raises with the reason.
 
     Returns:
-        The sum over rows and the number of rows. A row counts if ``rows`` holds it and it sees a
-        key; one that sees none adds nothing to either. Twice differentiating is refused, except
-        by the reference.
+        The sum over rows and the number of rows. A row counts if ``rows`` selects it and it sees a
+        key; one that sees none adds nothing to either. Only the reference can be differentiated
+        twice; the other backends refuse.
 
     Raises:
         ValueError: if the sides do not fit together, their masks differ, only one has sinks, an
             option is unknown, or the backend named cannot do this.
 
     Example:
-        The mean divergence equals the dense
+        The mean divergence equals the dense computation:
 
         >>> query, key = torch.randn(2, 1, 3, 4, 8).unbind()
         >>> loss = attention_divergence(Relation(query, key, 1.0), Relation(key, query, 1.0))
@@ -97,7 +97,7 @@ def attention_divergence(
     token distributions, from MiniLLM (Gu et al. 2024, https://arxiv.org/abs/2306.08543); js from
     Lin (1991, https://doi.org/10.1109/18.61115); mse is the score of Brier (1950); cosine is half
     the squared distance of unit-length attention maps (Zagoruyko and Komodakis 2017,
-    https://arxiv.org/abs/1612.03928). All is derived in ``docs/engine.md``.
+    https://arxiv.org/abs/1612.03928). ``docs/engine.md`` derives all of them.
     """
     problem = make_problem(
         student,
@@ -151,7 +151,7 @@ def score_mse(
         ValueError: as for `attention_divergence`.
 
     Example:
-        The mean equals the dense
+        The mean equals the dense computation:
 
         >>> query, key = torch.randn(2, 1, 3, 4, 8).unbind()
         >>> loss = score_mse(Relation(query, key, 0.5), Relation(key, query, 0.5))

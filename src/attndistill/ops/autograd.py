@@ -11,7 +11,7 @@ from .relation import Relation
 
 
 def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a backward refuse to run where its result would have to be differentiable itself.
+    """Makes a backward refuse to run when its own result would have to be differentiable.
 
     PyTorch's own `once_differentiable` only objects later, or not at all: where the upstream
     gradient needs no gradient, second derivatives would silently be left out.
@@ -30,7 +30,7 @@ def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Watched:
-    """Teachers that a backward reads again: notices that one was changed in place in between.
+    """Teachers that a backward reads again; detects in-place changes made in between.
 
     PyTorch watches what is saved for the backward, but tensors made in inference mode cannot be
     saved (nor watched: they have no version).

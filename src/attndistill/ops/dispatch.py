@@ -46,7 +46,7 @@ def dispatch(problem: Problem, per: Per, impl: Impl) -> LossSum:
 
 
 def chosen_impl(problem: Problem) -> Impl:
-    """Returns what ``impl="auto"`` picks: the kernels where they can, else the blockwise pass."""
+    """Returns what ``impl="auto"`` picks: the kernels where supported, else the blockwise pass."""
     on_cuda = problem.device.type == "cuda"  # Triton's interpreter is for tests
     return Impl.TRITON if on_cuda and triton_unsupported(problem) is None else Impl.BLOCKWISE
 

@@ -5,9 +5,9 @@ w = P_s * dL/dP_s elementwise, every divergence has the gradient
 
     dL/dz = w - P_s * sum(w),
 
-so one is added by its value and its w. Nothing is divided by a probability: those underflow.
-Values are formed without cancellation, so that they stay exact as the student converges. All is
-derived in docs/engine.md.
+so a new one needs only its value and its w. Nothing is divided by a probability: those underflow.
+Values are formed without cancellation, so that they stay exact as the student converges. The
+derivations are in docs/engine.md.
 """
 
 import math
@@ -86,7 +86,7 @@ class Rows(NamedTuple):
 
 
 def _softmax(scores: Tensor) -> Rows:
-    """Both from one exponential where operations are fused, else in few operations."""
+    """Compiled, both come from one exponential; uncompiled, from as few operations as possible."""
     if not torch.compiler.is_compiling():
         log = scores.log_softmax(-1)
         return Rows(log.exp(), log)
@@ -119,7 +119,7 @@ def _reverse_kl(s: Rows, t: Rows) -> RowLoss:
 
 # As both rows sum to 1, KL(P || Q) = sum P gap + Q - P with gap = log P - log Q: every term >= 0.
 # Where P and Q are close that is P f(gap) for f(x) = e^-x - 1 + x by its series, which does not
-# cancel. Elsewhere nothing does, and no exponential of a gap can overflow.
+# cancel. Elsewhere nothing cancels, and no exponential of a gap can overflow.
 
 
 def _kl_terms(p: Tensor, q: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,6 +166,6 @@ def _cosine(s: Rows, t: Rows) -> RowLoss:
 
 
 def _through_softmax(p_s: Tensor, w: Tensor) -> Tensor:
-    # The outcome sums to 0; in rows near one-hot, what rounding left of a large w is taken off too.
+    # The result sums to 0; in rows near one-hot, this also removes the rounding error of a large w.
     gradient = w - p_s * w.sum(-1, keepdim=True)
     return gradient - p_s * gradient.sum(-1, keepdim=True)

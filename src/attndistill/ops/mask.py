@@ -30,7 +30,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AttentionMask:
-    """Which keys each query sees. True is visible; all the parts given are and-ed.
+    """Which keys each query sees. True is visible; the parts given are combined with AND.
 
     Shapes: B batch, H query heads, Q queries, K keys. Where Q differs from K, the last query is
     aligned with the last key (a query block at the end of a longer cache): query q stands at
@@ -38,9 +38,9 @@ class AttentionMask:
 
     Attributes:
         key_valid: bool ``[B, K]``, False on padding keys.
-        causal: query at position p sees keys k <= p.
-        window: as in Transformers: with ``causal`` keys with p - k < window, without it keys with
-            |p - k| <= window.
+        causal: a query at position p sees keys k <= p.
+        window: as in Transformers: with ``causal``, keys with p - k < window; without it, keys
+            with |p - k| <= window.
         query_segments: integer ``[B, Q]``; with ``key_segments``, a query sees the keys of its
             own segment (packed sequences).
         key_segments: integer ``[B, K]``.

@@ -1,4 +1,4 @@
-"""A checked comparison of relations: what every backend is given."""
+"""A checked comparison of relations: the input of every backend."""
 
 import math
 from collections.abc import Sequence

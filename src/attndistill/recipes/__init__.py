@@ -1,6 +1,6 @@
 """Recipes: YAML in, a trained, saved and measured student out.
 
-The names below load on first use: listing the recipes of the library takes no models.
+The names below load on first use: listing the library's recipes needs no models.
 """
 
 from typing import TYPE_CHECKING
@@ -24,3 +24,7 @@ __getattr__ = lazy_names(
         "run": "running",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

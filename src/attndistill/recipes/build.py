@@ -1,4 +1,4 @@
-"""Students and trainers, made from a recipe and what has been prepared for it."""
+"""Students and trainers, made from a recipe and its prepared teacher and data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SOME_STEPS = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Student:
-    """A recipe's student beside the teacher that the recipe names.
+    """A recipe's student, and the layers that its terms pair with the teacher's.
 
     Attributes:
         model: the student itself.
@@ -38,7 +38,7 @@ class Student:
     def compared_layers(self, teacher: PreTrainedModel) -> list[GroupMatch]:
         """The layers whose attention the report compares: those of the terms, each once.
 
-        Without such a term all groups of layers that both models have, paired uniformly.
+        Without such a term: all groups of layers that both models have, paired uniformly.
         """
         if self.matches:
             return list(dict.fromkeys(self.matches.values()))
@@ -75,7 +75,7 @@ def new_student(recipe: Recipe, prepared: Prepared) -> Student:
 
 
 def check_attention(model: PreTrainedModel, path: str) -> None:
-    """Fail on a model whose attention cannot be compared, also where no term asks for it.
+    """Fail on a model whose attention cannot be compared, even if no term compares it.
 
     Raises:
         InputError: after the model's dotted path in the recipe, the reason.
@@ -122,9 +122,9 @@ def dry_step(
         batches = trainer.get_train_dataloader()
         if has_length(batches) and not len(batches):
             raise InputError(
-                "the training rows make no whole batch: lower "
+                "the training rows do not fill one batch: lower "
                 "training.per_device_train_batch_size, or remove dataloader_drop_last"
             )
-        # Optional optimizers and a scheduler's own arguments are looked up here only.
+        # Only here are optional optimizers and a scheduler's own arguments looked up.
         trainer.create_optimizer_and_scheduler(num_training_steps=SOME_STEPS)
         return trainer.dry_run(batch)

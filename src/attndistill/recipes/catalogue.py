@@ -1,4 +1,4 @@
-"""The recipes that come with the package, and the starter for one's own."""
+"""The recipes that come with the package, and a starter for your own."""
 
 import json
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ training:                     # Transformers' TrainingArguments by their own nam
   # early_stopping_patience: 2  # stop after so many evaluations without a better one
 
 seed: 42
-# watts: 65                   # what the device draws; the energy is estimated where no meter is
+# watts: 65                   # what the device draws; the energy is estimated if there is no meter
 """
 
 
@@ -62,7 +62,7 @@ def library_recipe(name: str) -> str:
     """The text of one recipe.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: there is no recipe of this name.
     """
     recipes = library()
     wanted = name.removesuffix(".yaml")
@@ -87,7 +87,7 @@ def write_starter(file: Path, values: Mapping[str, str | None]) -> None:
     Raises:
         InputError: there is no such task, or the file exists or cannot be written.
     """
-    # Listing recipes takes no models: Transformers is loaded here only.
+    # Listing recipes needs no models: only here is Transformers loaded.
     from ..tasks import task_class
 
     task_class(values["task"])

@@ -1,4 +1,4 @@
-"""Check a recipe without training: everything is loaded, and one step is looked at."""
+"""Check a recipe without training: everything is loaded, and one step is computed."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -35,7 +35,7 @@ def doctor(recipe: Recipe) -> None:
     if recipe.teacher.train is not None:
         say("The teacher is shown before its fine-tuning, which a run does first.")
     batch = prepared.first_batch(recipe.training["per_device_train_batch_size"])
-    # Before the dry step, which puts in the adapters of a student that is trained by them.
+    # Before the dry step, which adds the adapters of a student trained with them.
     for line in _size_lines(prepared.teacher, student.model, batch):
         say(line)
     readings = dry_step(recipe, prepared, student.model, batch)

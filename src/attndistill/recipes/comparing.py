@@ -29,9 +29,9 @@ def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunRep
 
     Args:
         recipe: the recipe.
-        seeds: training seeds per arm, from the recipe's own on.
+        seeds: training seeds per arm, starting at the recipe's own.
         chosen: the arms beside the full objective, each by its terms, as in ``task+logits``; by
-            default every one there is.
+            default all those described above.
 
     Raises:
         InputError: see `run`; a chosen arm has a term that the objective lacks.
@@ -40,7 +40,8 @@ def compare(recipe: Recipe, *, seeds: int, chosen: Sequence[str] = ()) -> RunRep
         raise InputError(f"--seeds must be at least 1, not {seeds}")
     if recipe.seed + seeds > MOST_SEEDS:
         raise InputError(
-            f"--seeds {seeds} from seed {recipe.seed} on goes beyond {MOST_SEEDS - 1}, the last one"
+            f"--seeds {seeds} from seed {recipe.seed} goes beyond {MOST_SEEDS - 1}, the highest "
+            "seed; lower one of them"
         )
     subsets = _chosen_terms(recipe, chosen)
     folder = RunFolder.of(recipe)

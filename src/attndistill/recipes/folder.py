@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..export import check_replaceable
 from ..reading import as_mapping
 from ..report import OtherVersionError, RunReport
+from ..report.schema import JSON_NAME
 from ..training import latest_complete_checkpoint, list_checkpoints
 from .config.recipe import Recipe
 from .config.yaml_file import dump_yaml, read_yaml
@@ -29,7 +30,7 @@ class RunFolder:
 
     Attributes:
         path: where it is.
-        recipe: the resolved recipe as plain data, by which runs are told apart.
+        recipe: the resolved recipe as plain data, which identifies the run.
     """
 
     path: Path
@@ -63,7 +64,7 @@ class RunFolder:
 
     @property
     def passed_over(self) -> list[Path]:
-        """The checkpoints newer than the one to continue from: they are not whole."""
+        """The checkpoints newer than the one to continue from: they cannot be resumed."""
         newest_first = list_checkpoints(self.checkpoints)
         if self.checkpoint is None:
             return newest_first
@@ -71,9 +72,9 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run here came to its end (the report is written last) and is whole."""
+        """Whether the run here is finished (the report is written last) and complete."""
         try:
-            RunReport.read(self.path / "report.json")
+            RunReport.read(self.path / JSON_NAME)
         except OtherVersionError:
             pass
         except InputError:
@@ -82,7 +83,7 @@ class RunFolder:
 
     @property
     def holds_this_run(self) -> bool:
-        """Whether the resolved recipe here is this one (wherever the folder is named from)."""
+        """Whether the resolved recipe here is this one, whatever path names the folder."""
         if not (self.path / RECIPE_FILE).is_file():
             return False
         return not any(_differences(self._recipe_there(), self.recipe))
@@ -90,9 +91,9 @@ class RunFolder:
     def check(self) -> None:
         """Check, without changing anything, that the run may use the folder.
 
-        A run of another recipe may be followed by this one where it ended by an error, see
+        This run may replace one of another recipe that ended with an error, see
         `marked_if_it_fails`, and left nothing: no report, student or arms, and no checkpoint to
-        continue from. One that is still going has no such mark.
+        continue from. A run in progress has no such mark.
 
         Raises:
             InputError: it cannot be written, or holds another run or other files.
@@ -101,7 +102,7 @@ class RunFolder:
             self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except OSError as error:  # a name that is too long, a folder that may not be looked into
+        except OSError as error:  # a name that is too long, a folder without permission to enter
             raise self._unwritable(error.strerror) from error
         parents = (self.path, *self.path.absolute().parents)
         existing = next(path for path in parents if os.path.exists(path))
@@ -109,13 +110,13 @@ class RunFolder:
             raise self._unwritable(f"{existing} is not a folder that you may write to")
         for part in (self.checkpoints, self.student, *list_checkpoints(self.checkpoints)):
             if part.exists() and not part.is_dir():
-                raise self._unwritable(f"its {part.relative_to(self.path)} is no folder")
+                raise self._unwritable(f"its {part.relative_to(self.path)} is not a folder")
         check_replaceable(self.student)
         if self.path.is_dir() and not self.holds_this_run and not self._left_nothing():
             self._refuse_foreign()
 
     def claim(self, *, resume: bool = False) -> None:
-        """Take the folder for this run; `record` follows once the recipe has proved right.
+        """Take the folder for this run; `record` follows once the recipe has proved valid.
 
         Args:
             resume: continue a run of the same resolved recipe that is there.
@@ -125,7 +126,8 @@ class RunFolder:
                 ``resume`` is False.
         """
         self.check()
-        if not resume and (self.checkpoint or self.is_finished):
+        checkpoint = self.checkpoint  # looked up before the run adds its own
+        if not resume and (checkpoint or self.is_finished):
             state = "a finished run" if self.is_finished else "an unfinished run"
             raise InputError(
                 f"the output folder {self.path} holds {state} of this recipe: continue it with "
@@ -139,7 +141,7 @@ class RunFolder:
     def record(self) -> None:
         """Put the resolved recipe into the folder: from now on it is this run's.
 
-        What another recipe's run, see `check`, has left of its checkpoints is removed.
+        Checkpoints left by another recipe's failed run, see `check`, are removed.
         """
         if not self.holds_this_run:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -148,7 +150,7 @@ class RunFolder:
 
     @contextmanager
     def marked_if_it_fails(self) -> Iterator[None]:
-        """Leave the reason in the folder where the run ends by an error or is interrupted."""
+        """Leave the reason in the folder if the run ends with an error or is interrupted."""
         try:
             yield
         except BaseException as error:
@@ -192,7 +194,7 @@ class RunFolder:
 
     def _two_ways(self) -> str:
         give_up = f"`rm -r {shlex.quote(str(self.path))}`"
-        return f"choose another with --output-dir, or give that run up with {give_up}"
+        return f"choose another with --output-dir, or delete that run with {give_up}"
 
     def _unwritable(self, reason: str | None) -> InputError:
         return InputError(

@@ -53,16 +53,16 @@ def measure(
     Args:
         recipe: the recipe.
         prepared: its teacher and data.
-        student: trained, in ``saved``.
-        trainer: that trained it.
+        student: the trained student, saved in ``saved``.
+        trainer: the trainer that trained it.
         saved: the student's folder.
-        seconds: that training took.
-        trained_parameters: how many it updated.
+        seconds: how long training took.
+        trained_parameters: how many parameters it updated.
         notes: remarks for the report, besides those on the data.
-        details: measure costs and show attention on a sentence too.
+        details: also measure costs and show attention on a sentence.
     """
     task, teacher, data, model = prepared.task, prepared.teacher, prepared.data, student.model
-    # An arm that needs no teacher left it where it was.
+    # Training an arm without a teacher has not moved it to the student's device.
     teacher.to(model.device)  # type: ignore[arg-type]
     of_teacher = prepared.teacher_assessed
     assessed = task.assess(model, data, teacher=of_teacher, description="Student on test")
@@ -148,7 +148,7 @@ def _data_section(recipe: Recipe, prepared: Prepared) -> DataSection:
 def _sample(
     prepared: Prepared, student: PreTrainedModel, groups: list[GroupMatch]
 ) -> SampleAttention | None:
-    """Both models' attention on the first test text of a length that tells and can be read."""
+    """Both models' attention on the test text nearest to a length that is telling and readable."""
     rows, tokenizer = prepared.data.test.rows, prepared.data.processor
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         return None

@@ -1,4 +1,4 @@
-"""Teacher and data, ready to teach; students and trainers are made from them."""
+"""A recipe's teacher and data, ready; students and trainers are made from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Prepared:
     """Teacher and data, ready for any number of students.
 
     Attributes:
-        task: what they are for.
+        task: what the models predict, and how the data is read for it.
         teacher: the model to learn from.
         examples: the splits as read.
         data: the splits encoded.
@@ -34,7 +34,7 @@ class Prepared:
 
     @cached_property
     def teacher_assessed(self) -> Assessment:
-        """What the teacher does on the test rows."""
+        """The teacher's assessment on the test rows."""
         return self.task.assess(self.teacher, self.data, description="Teacher on test")
 
     def first_batch(self, rows: int) -> dict[str, Tensor]:
@@ -65,7 +65,7 @@ class Prepared:
             yield f"Texts cut off at max_length: {shares}"
 
     def remarks(self) -> Iterator[str]:
-        """What the reader of a report should know of the data."""
+        """What the reader of a report should know about the data."""
         yield from self.examples.notes
         for split in self.data.splits().values():
             yield from split.notes
@@ -79,7 +79,7 @@ class Prepared:
 
 
 def _longest(rows: Dataset | IterableDataset) -> Iterator[dict[str, Any]]:
-    """The longest row; none of a stream, whose rows are not known, or of images, all of a size."""
+    """The longest row; none for a stream, whose rows are unknown, or images, all of one size."""
     if isinstance(rows, Dataset) and "input_ids" in rows.column_names:
         lengths = [len(ids) for ids in rows["input_ids"]]
         yield rows[lengths.index(max(lengths))]

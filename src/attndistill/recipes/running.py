@@ -28,8 +28,8 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
     Args:
         recipe: the recipe; its ``output_dir`` receives ``student/``, ``report.json``,
             ``report.html`` and the resolved ``recipe.yaml``.
-        resume: continue from the newest whole checkpoint there; of a
-            finished run only the report is written again.
+        resume: continue from the newest complete checkpoint there; for a finished run, only the
+            report is written again.
 
     Raises:
         InputError: something in the recipe, its files or its folder is wrong; before any training.
@@ -45,7 +45,7 @@ def run(recipe: Recipe, *, resume: bool = False) -> RunReport:
     if resume and folder.checkpoint is None:
         say("There is no checkpoint to resume from: the run starts from the beginning.")
     for broken in folder.passed_over:
-        say(f"{broken.name} was not written to its end, or its weights have diverged: passed over.")
+        say(f"{broken.name} is incomplete, or its weights have diverged: skipped.")
     prepared = prepare(recipe)
     folder.record()
     for note in prepared.notes():
@@ -62,7 +62,7 @@ def distil(
         recipe: the recipe.
         prepared: its teacher and data.
         folder: its folder, claimed; with the checkpoint to continue from, if any.
-        details: measure costs and show attention on a sentence too.
+        details: also measure costs and show attention on a sentence.
     """
     with folder.marked_if_it_fails():
         return _distil(recipe, prepared, folder, details)
@@ -99,7 +99,7 @@ def _distil(recipe: Recipe, prepared: Prepared, folder: RunFolder, details: bool
 def _remarks(
     recipe: Recipe, trainer: DistillationTrainer, checkpoint: Path | None
 ) -> Iterator[str]:
-    """What the reader of a report should know of the training."""
+    """What the reader of a report should know about the training."""
     if checkpoint:
         yield f"Resumed from {checkpoint.name}: the training time counts from there."
     settings, state = recipe.training, trainer.state
@@ -112,7 +112,7 @@ def _remarks(
 
 
 def _check_weights(student: PreTrainedModel) -> None:
-    """Save nothing that diverged: the terms are looked at where they are logged, not every step."""
+    """Save nothing that diverged: terms are checked only when they are logged, not every step."""
     for name, parameter in student.named_parameters():
         if not parameter.isfinite().all():
             raise ObjectiveError(

@@ -1,4 +1,4 @@
-"""What every command needs first: the examples, and the teacher ready to teach."""
+"""What every command needs first: the examples, and a teacher to learn from."""
 
 import os
 from dataclasses import replace
@@ -20,11 +20,11 @@ from .prepared import Prepared
 
 
 def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
-    """Load data and teacher, check that all fits together, and fine-tune the teacher if asked.
+    """Load data and teacher, check that everything fits, and fine-tune the teacher if asked.
 
     Args:
         recipe: the recipe.
-        train_teacher: False leaves a teacher that needs fine-tuning as it is (for a check).
+        train_teacher: False leaves a teacher that needs fine-tuning as it is (for `doctor`).
 
     Raises:
         InputError: whatever is wrong with the recipe's data and models; before any training.
@@ -39,7 +39,7 @@ def prepare(recipe: Recipe, *, train_teacher: bool = True) -> Prepared:
     train = examples.train
     known = examples.validation if isinstance(train, IterableDataset) else train
     labels = task.labels(known, config, trained=training is not None)
-    # The fresh head of a teacher to be fine-tuned is drawn here.
+    # Seeds the fresh head of a teacher to be fine-tuned.
     set_seed(recipe.seed if training is None else training["seed"])
     teacher = load_model(
         name,

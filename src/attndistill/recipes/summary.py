@@ -13,7 +13,7 @@ from .config.recipe import Recipe
 from .config.student import FreshStudent, KeptLayers, StudentModel
 
 ALWAYS_TOLD = ("weight", "kind", "temperature")
-# By the lines on which layer teaches which.
+# Shown by the lines on which layer teaches which.
 TOLD_BELOW = ("stack", "cross", "layers")
 
 
@@ -32,7 +32,7 @@ def plan_lines(recipe: Recipe, teacher: PreTrainedModel, student: Student) -> It
 
 
 def architecture(model: PreTrainedModel) -> str:
-    """A model's class and measures, by stack where it has several.
+    """A model's class and sizes, by stack where it has several.
 
     Such as ``Bert…, 6 attention layers, 12 heads, 384 wide``, or ``Bart…, encoder 6 + decoder 6
     attention layers, …``: cross-attention is a part of the decoder's.
@@ -75,7 +75,7 @@ def _listed(layers: Sequence[int] | Mapping[str, Sequence[int]]) -> str:
 
 
 def _telling(term: Any) -> dict[str, Any]:
-    """Weight, divergence and temperature of a term, and what else is not as by default."""
+    """Weight, divergence and temperature of a term, and whatever else is not its default."""
     values = {field.name: (getattr(term, field.name), field.default) for field in fields(term)}
     return {
         name: value

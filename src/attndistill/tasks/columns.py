@@ -69,7 +69,8 @@ def pick_columns(dataset: Dataset, roles: Mapping[str, str], source: str) -> Dat
                 f"{did_you_mean(name, dataset.column_names)}; "
                 f"its columns are {', '.join(dataset.column_names)}"
             )
-    chosen = dataset.select_columns(list(roles.values()))
+    # A data set keeps its format (torch, numpy) on disk: values are read as Python's here.
+    chosen = dataset.with_format(None).select_columns(list(roles.values()))
     return chosen.rename_columns(
         {name: role for role, name in roles.items() if name != role}
     ).select_columns(list(roles))

@@ -12,18 +12,18 @@ STATE_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
 
 
 def latest_complete_checkpoint(folder: str | Path) -> Path | None:
-    """The newest ``checkpoint-N`` of a run that was written to its end and is finite, or None.
+    """The newest complete ``checkpoint-N`` of a run with finite weights, or None.
 
     A run killed while saving leaves a newest checkpoint that Trainer cannot resume from and does
-    not skip. Whole means: the state is at the folder's step, the config is a JSON object, the
-    optimizer's, scheduler's and random generators' archives end as they should, and every weight
-    file is as long as its header says. Weights that have diverged are not worth resuming.
+    not skip. Complete means: the state is at the folder's step, the config is a JSON object, the
+    optimizer's, scheduler's and random generators' archives are intact, and every weight file has
+    the length given in its header. Weights that have diverged are not worth resuming.
     """
     return next(filter(_is_complete, list_checkpoints(folder)), None)
 
 
 def list_checkpoints(folder: str | Path) -> list[Path]:
-    """All that are called ``checkpoint-N``, the newest first."""
+    """All paths named ``checkpoint-N``, the newest first."""
     numbered = {}
     for path in Path(folder).glob("checkpoint-*"):
         if match := re.fullmatch(r"checkpoint-(\d+)", path.name):

@@ -23,7 +23,7 @@ Batch = Mapping[str, Tensor]
 class Distiller:
     """The loss of a student under an objective, as `DistillationTrainer` uses it.
 
-    In a training loop of one's own::
+    In your own training loop::
 
         distiller = Distiller(student, teacher, objective=objective)
         for batch in loader:
@@ -35,7 +35,7 @@ class Distiller:
         student: the model that learns.
         teacher: the model it learns from: run in evaluation mode without gradients and never
             changed; on the student's device, or spread or offloaded by a ``device_map``; in any
-            dtype, also quantized. None where no term needs one, and for a student with PEFT
+            dtype or quantized. None where no term needs one, and for a student with PEFT
             adapters, which then learns from itself with the adapters off: the weights are in
             memory once.
         objective: what to train for.
@@ -46,7 +46,7 @@ class Distiller:
 
     Raises:
         InputError: the objective needs a teacher, the models do not suit one of its terms, or the
-            student learns by virtual tokens.
+            student uses virtual tokens (prompt learning).
     """
 
     def __init__(
@@ -57,6 +57,10 @@ class Distiller:
         objective: Objective,
         layer_map: LayerMapSpec = "uniform",
     ) -> None:
+        if not isinstance(objective, Objective):
+            raise InputError(
+                f"objective must be an Objective of named terms, not {type(objective).__name__}"
+            )
         self._adapters_off = teacher is None and has_adapters(student)
         if objective.needs_teacher:
             check_adapters(student)
@@ -101,7 +105,7 @@ class Distiller:
             batch: the collated batch, on the student's device.
             counts: the items of the whole optimizer step, see `counts`, where this batch is a part
                 of it: the losses of the parts then add up to the objective of the step. By
-                default the mean over this batch.
+                default the loss is the mean over this batch.
             student: the student as it is wrapped for training, if it is.
         """
         return self.loss_and_terms(batch, counts=counts, student=student)[0]
@@ -113,7 +117,7 @@ class Distiller:
         counts: Mapping[str, Tensor] | None = None,
         student: nn.Module | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective on a batch as `loss`, and the terms it is the weighted sum of, for a log.
+        """The objective on a batch as in `loss`, and the terms of this weighted sum, for logging.
 
         Args:
             batch: see `loss`.
@@ -147,7 +151,7 @@ class Distiller:
         Args:
             batch: the collated batch.
             student: the student as it is wrapped for training, if it is.
-            keep_logits: form all the student's logits, also where no term needs them at once.
+            keep_logits: form all the student's logits, even if no term needs them at once.
         """
         teacher = _Run()
         if self.teacher is not None and self.plan.needs_teacher:
@@ -207,7 +211,7 @@ class Distiller:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Run:
-    """What a forward has left behind."""
+    """The results of one model's forward."""
 
     output: Any = None
     attention: AttentionRecords = field(default_factory=dict)

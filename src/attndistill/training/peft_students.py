@@ -1,4 +1,4 @@
-"""Students made of adapters: what they may be, and the teacher that they hold."""
+"""Students with adapters: which kinds can be distilled, and the teacher that they contain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from ..errors import InputError
 
 
 def has_adapters(model: nn.Module) -> bool:
-    """Whether a model wears PEFT adapters that can be taken off."""
+    """Whether a model has PEFT adapters that can be disabled."""
     return hasattr(model, "disable_adapter")
 
 
@@ -18,7 +18,7 @@ def has_adapters(model: nn.Module) -> bool:
 def without_adapters(model: nn.Module) -> Iterator[None]:
     """The model's own weights alone, for the length of the context.
 
-    PEFT sets anew which adapters train when it puts them back; they train as before.
+    PEFT resets which adapters train when it enables them again; this restores what trained before.
     """
     adapted: Any = model
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]

@@ -1,4 +1,4 @@
-"""Early stopping that a resumed run keeps to."""
+"""Early stopping that also holds in a resumed run."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from transformers import (
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """``transformers.EarlyStoppingCallback``, and a run that had stopped does not train on.
+    """``transformers.EarlyStoppingCallback``, except that a stopped run stays stopped when resumed.
 
-    With ``restore_callback_states_from_checkpoint`` a resumed run goes on counting where it was;
-    Transformers' own forgets at the start of any training that the last one had come to its end.
+    With ``restore_callback_states_from_checkpoint`` a resumed run continues its count.
+    Transformers' own callback forgets, whenever training starts, that the run had stopped.
     """
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop again what is resumed after its stop; a new training counts from nothing."""
+        """Stop a run again that is resumed after its stop; a new run counts from 0."""
         super().on_train_begin(args, state, control, **kwargs)
         if state.global_step == 0:
             self.early_stopping_patience_counter = 0

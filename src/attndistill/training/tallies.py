@@ -39,7 +39,7 @@ class Tally:
         }
 
     def clear(self) -> None:
-        """Start anew."""
+        """Reset the sums, the counts and the steps to 0."""
         self.steps = 0
         self._sums, self._counts = {}, {}
 

@@ -1,4 +1,4 @@
-"""The distillation trainer."""
+"""Hugging Face's Trainer with a teacher and an objective."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ class DistillationTrainer(Seq2SeqTrainer):
         peft_config: train adapters of the student instead of all its weights.
 
     Raises:
-        InputError: teacher and student cannot be paired, or a set-up that would train wrongly.
+        InputError: teacher and student cannot be paired, or the set-up would train wrongly.
     """
 
     # The objective is normalised over the whole optimizer step; Trainer must not divide again.
@@ -109,10 +109,10 @@ class DistillationTrainer(Seq2SeqTrainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list, Tensor | int | None]:
-        """Collect the micro-batches of a step, and count the items of every term over all."""
+        """Collect the micro-batches of a step, and count every term's items over all of them."""
         ended = 0 < self.state.max_steps <= self.state.global_step
         if ended or self.control.should_training_stop:
-            # Trainer looks for its end after a step only: resumed there, it would take one more.
+            # Trainer checks for its end only after a step: resumed at its end, it would take one.
             return [], None
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
@@ -178,12 +178,12 @@ class DistillationTrainer(Seq2SeqTrainer):
         return loss.detach(), predictions, inputs.get("labels")
 
     def _logits(self, model: nn.Module, inputs: dict[str, Any]) -> Any:
-        """The student's alone, where the objective has no value."""
+        """The student's logits alone, where the objective cannot be computed without labels."""
         with torch.no_grad(), self.compute_loss_context_manager():
             return getattr(run_model(model, inputs), "logits", None)
 
     def _generate(self, model: nn.Module, inputs: dict[str, Any], settings: dict[str, Any]) -> Any:
-        """Seq2SeqTrainer's generation, which would fill gaps of the student's config for good."""
+        """Seq2SeqTrainer's generation, which would permanently fill in the student's own config."""
         assert self.model is not None
         target = ("labels", "decoder_input_ids", "decoder_attention_mask")
         source = {name: value for name, value in inputs.items() if name not in target}
@@ -194,14 +194,14 @@ class DistillationTrainer(Seq2SeqTrainer):
             self.model.generation_config = own
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """Trainer's loop, with the mean of each term over the set among the metrics."""
+        """Trainer's loop, with each term's mean over the data set among the metrics."""
         self._eval_tally.clear()
         output = super().evaluation_loop(*args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
         means = self._eval_tally.means(self.accelerator)
         terms = {f"{prefix}_loss_{name}": mean for name, mean in means.items()}
         if means:
-            # Trainer's own is a mean of batch means, which depends on how rows meet in batches.
+            # Trainer's own is a mean of batch means, which depends on how rows are batched.
             tensors = {name: torch.tensor(mean) for name, mean in means.items()}
             terms[f"{prefix}_loss"] = float(self.plan.weighted_sum(tensors))
         return output._replace(metrics={**(output.metrics or {}), **terms})
@@ -238,14 +238,14 @@ def _check_devices(args: DistillationArguments) -> None:
     if args.n_gpu > 1:
         raise InputError(
             f"{args.n_gpu} GPUs are visible to one process: Trainer would use nn.DataParallel, "
-            "which mixes the attention of its replicas; start with `accelerate launch`, or show "
-            "one GPU (CUDA_VISIBLE_DEVICES=0)"
+            "which mixes the attention of its replicas; start with `accelerate launch`, or make "
+            "only one GPU visible (CUDA_VISIBLE_DEVICES=0)"
         )
 
 
 def _check_generation(args: DistillationArguments, student: PreTrainedModel) -> None:
     if args.predict_with_generate and not student.config.is_encoder_decoder:
         raise InputError(
-            f"predict_with_generate is for encoder–decoders: {type(student).__name__} would be "
-            "shown its answer as a part of its prompt; generate from prompts after training instead"
+            f"predict_with_generate is for encoder–decoders: {type(student).__name__} would get "
+            "the answer as part of its prompt; generate from prompts after training instead"
         )

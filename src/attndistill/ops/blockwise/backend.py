@@ -25,7 +25,7 @@ OnePass = Callable[[Problem, Tensor | None, tuple[bool, ...]], Sweep]
 
 
 def blockwise(problem: Problem, per: Per) -> LossSum:
-    """Computes the comparison tile by tile, raw scores by Gram matrices where those can."""
+    """Computes the comparison tile by tile, raw scores through Gram matrices where possible."""
     pieces = linear_pieces(problem)
     one_pass = sweep if pieces is None else partial(gram_sweep, pieces=pieces)
     student = problem.student

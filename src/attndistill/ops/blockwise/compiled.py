@@ -12,10 +12,10 @@ from ..divergences import Divergence, compare_rows
 
 logger = logging.getLogger(__name__)
 
-# Below this many scores a call, an hour of training would not win back the seconds of compiling.
+# Below this many scores per call, not even an hour of training wins back the seconds of compiling.
 COMPILED_SCORES = 2**20
-# Scores handled at once, compiled: malloc keeps the memory of the temporaries; with twice as many
-# every call faults its pages anew.
+# Scores handled at once, compiled: malloc reuses the memory of the temporaries; with twice as many,
+# every call faults its pages in again.
 COMPILED_PART = 2**19
 # Not compiled: the temporaries stay in the processor's cache.
 EAGER_PART = 2**16
@@ -96,7 +96,7 @@ def _by_parts(
 
 _compiled: Compare | None = None
 # Divergence, number of teachers, dtypes, and whether gradients are wanted each make a variant.
-# Beyond PyTorch's limit, 8, it would compile nothing any more.
+# Beyond PyTorch's limit of 8, it would stop compiling.
 MOST_VARIANTS = 256
 
 

@@ -11,7 +11,7 @@ from .tile_scores import SideScores, broadcast_slice
 
 
 class Gradients(Protocol):
-    """What a pass returns gradients in."""
+    """The student's gradients, as a pass over the scores returns them."""
 
     def tensors(self) -> tuple[Tensor | None, ...]:
         """Returns the gradients of query, key, bias and sinks; None for what needs none."""
@@ -20,8 +20,8 @@ class Gradients(Protocol):
 class StudentGradients:
     """Gradients of the student's tensors; None for what is not wanted.
 
-    For float16 inputs they stay in float32, so that a loss scale that arrives in the backward
-    does its work.
+    For float16 inputs they stay in float32, so that they do not underflow before the backward
+    applies the loss scale.
     """
 
     def __init__(self, relation: Relation, dtype: torch.dtype, needs: tuple[bool, ...]) -> None:
@@ -31,7 +31,7 @@ class StudentGradients:
         self.sinks = _zeros(relation.sinks, dtype, needs[3], gathered=True)
         self.wanted = any(needs)
         self.product_dtype = product_dtype(relation, dtype)
-        # What else is made of the score gradients is made before they are rounded for the products.
+        # Score gradients are rounded early only if nothing but the products is computed from them.
         products_only = self.bias is None and self.sinks is None and relation.softcap is None
         self.score_dtype = self.product_dtype if products_only else dtype
         # Transposed, [b*Hk, D, K]: the faster way round for the product.
@@ -50,9 +50,9 @@ class StudentGradients:
         """Adds a tile's part.
 
         Args:
-            side: the student's.
-            tile: which.
-            query_rows: the tile's queries as `SideScores.query_rows` gave them.
+            side: the student's side of this slice of the batch.
+            tile: the tile.
+            query_rows: the tile's queries as `SideScores.query_rows` returned them.
             gradient: with respect to the scores over T, ``[b, h, q, k]``; k + 1 with sinks.
         """
         if self.sinks is not None:
@@ -85,8 +85,8 @@ class StudentGradients:
 def product_dtype(relation: Relation, dtype: torch.dtype) -> torch.dtype:
     """Returns the dtype of the products that form gradients: bfloat16 for bfloat16 inputs.
 
-    Scores and their gradients are formed in float32 all the same; a processor that has bfloat16
-    products is twice as fast in them.
+    Scores and their gradients are still formed in float32; a processor with bfloat16 products
+    computes these twice as fast.
     """
     if relation.query.dtype != torch.bfloat16 or dtype != torch.float32:
         return dtype

@@ -5,11 +5,12 @@ The score difference is a product of stacked factors: with q = scale * query,
     E = S_s - S_t = Q' K'^T,   Q' = [q_s, -q_t],   K' = [K_s, K_t],
 
 for teachers of any widths, several of them too. A row's value is sum_k E^2 = (E K') . q', and the
-gradients are dS_s = 2E, dQ_s = 2 scale E K_s and dK_s = 2 E^T q_s. So all follow from
+gradients are dS_s = 2E, dQ_s = 2 scale E K_s and dK_s = 2 E^T q_s. So everything follows from
 E K' = Q' (K'^T K') and E^T q_s = K' (Q'^T q_s): small matrices, and no score is formed.
 
-Products are taken in float64. What is left of sums of |S|^2 is |E|^2: in float32 the square of a
-difference of a thousandth of the scores would be off by 6 %. See docs/engine.md, section 6.
+Products are taken in float64, because |E|^2 is what remains when sums of |S|^2 cancel: in float32,
+a difference of a thousandth of the scores would have a square off by 6 %. See docs/engine.md,
+section 6.
 """
 
 import math
@@ -27,9 +28,9 @@ from .tiles import Sweep
 # B batch, U groups of heads, G heads of a group (they share all keys), Q queries, K keys, E width
 # of the stacked factors
 
-# Elements of a stacked factor handled at once: what is made of it stays in the cache.
+# Elements of a stacked factor handled at once: what is computed from them stays in the cache.
 STACKED_ELEMENTS = 2**19
-# On an accelerator: large enough that starting its kernels does not take the time.
+# On an accelerator: large enough that kernel launches do not dominate the time.
 DEVICE_STACKED_ELEMENTS = 2**26
 # Queries of a causal piece whose scores are formed: about a stacked width.
 CAUSAL_BLOCK = 128
@@ -175,7 +176,7 @@ def _add_causal(
     """Adds the same where query q sees keys k <= q + offset.
 
     The product K'^T K' of the keys before a block of queries, and Q'^T q_s of the queries after a
-    block of keys, are carried along; only between the two blocks on the diagonal scores are formed.
+    block of keys, are carried along; scores are formed only between the two blocks on the diagonal.
     """
     query, key = stacked
     queries, keys = query.shape[-2], key.shape[-2]

@@ -22,9 +22,9 @@ class Piece(NamedTuple):
 def linear_pieces(problem: Problem) -> list[Piece] | None:
     """Returns the pieces of raw scores that Gram matrices can compare; None if they cannot.
 
-    Scores must be plain dot products, and what a query sees be given by key padding, causality and
-    contiguous segments. Whether segments are contiguous is read from the tensors, which would
-    make the host wait for an accelerator: there they count as not contiguous.
+    Scores must be plain dot products, and only key padding, causality and contiguous segments may
+    restrict what a query sees. Whether segments are contiguous is read from the tensors, which
+    would make the host wait for an accelerator: there they count as not contiguous.
     """
     plain = all(side.bias is None and side.softcap is None for side in problem.relations)
     simple = all(mask.window is None and mask.visible is None for mask in problem.masks)

@@ -32,7 +32,10 @@ class SideScores:
         return rows.view(-1, self.relation.group * query.shape[2], query.shape[3])
 
     def key_heads(self, tile: Tile) -> slice:
-        """Returns the rows of the flattened ``[b*Hk, …]`` keys; a tile over batch has all heads."""
+        """Returns the tile's rows of the flattened ``[b*Hk, …]`` keys.
+
+        A tile of several batch entries has all heads.
+        """
         group, key_heads = self.relation.group, self.relation.key.shape[1]
         above = (tile.batch.stop - tile.batch.start - 1) * key_heads
         return slice(tile.heads.start // group, above + tile.heads.stop // group)

@@ -15,12 +15,12 @@ from .gradients import Gradients, StudentGradients
 from .tile_scores import SideScores, scores_view
 
 # Scores of one tile and side: large enough for the matrix products, small enough for the cache,
-# and for malloc to keep the memory of the temporaries: with twice as many, pages fault anew.
+# and for malloc to reuse the memory of the temporaries: with twice as many, pages fault again.
 TILE_SCORES = 2**19
-# On an accelerator: large enough that starting its kernels does not take the time.
+# On an accelerator: large enough that kernel launches do not dominate the time.
 DEVICE_TILE_SCORES = 2**24
 # Fewer rows make the matrix products inefficient, even if the tile outgrows the cache: every tile
-# reads all keys. Of heads that share keys, so many queries.
+# reads all keys. For heads that share keys, the minimum is in queries.
 MIN_TILE_ROWS, MIN_TILE_QUERIES = 256, 32
 
 

@@ -28,7 +28,7 @@ def teacher_logs(
 ):
     """Returns log2 of the mean of the teachers' probabilities, masked.
 
-    The first teacher's queries and keys are given, the others' loaded.
+    The first teacher's queries and keys are passed in; the others' are loaded here.
     """
     own = load_rows(lse, mask, batch, head, row, 1e30, BM)
     logs = logits(query, key, teacher.factor, PREC, TRANSPOSED)

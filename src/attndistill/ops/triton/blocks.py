@@ -28,13 +28,13 @@ class SidePointers(NamedTuple):
     key_teacher: Any
     group: Any
     factor: Any
-    """From the product of a query and a key to its logit."""
+    """Factor from the product of a query and a key to its logit."""
 
 
 class MaskPointers(NamedTuple):
     """Sizes, and what a query sees: keys with nearest <= q + offset - k <= farthest, and the rest.
 
-    None stands for no bound, and for no such part.
+    None means no bound, or no such part.
     """
 
     heads: Any
@@ -128,7 +128,7 @@ def hide(
     BLOCK_N: tl.constexpr,
     TRANSPOSED: tl.constexpr,
 ):
-    """Masks a tile of logits; unless EDGE, it lies inside the band and the matrix as a whole."""
+    """Masks a tile of logits; unless EDGE, it lies wholly inside the band and the matrix."""
     rows = row + tl.arange(0, BLOCK_M)
     columns = column + tl.arange(0, BLOCK_N)
     if EDGE or mask.key_valid is not None:
@@ -179,7 +179,7 @@ def store_rows(vector, mask, batch, head, row, values, BLOCK: tl.constexpr):
 def key_bounds(row, mask, BM: tl.constexpr, BN: tl.constexpr):
     """Bounds of the keys that a block of queries sees: start, inner, outer, stop.
 
-    Tiles in [inner, outer) lie inside the band and the matrix as a whole.
+    Tiles in [inner, outer) lie wholly inside the band and the matrix.
     """
     first, last = row + mask.offset, row + mask.offset + BM - 1
     start, inner, outer, stop = 0, 0, mask.keys, mask.keys
@@ -194,7 +194,7 @@ def key_bounds(row, mask, BM: tl.constexpr, BN: tl.constexpr):
 
 @triton.jit
 def query_bounds(column, mask, BM: tl.constexpr, BN: tl.constexpr):
-    """The same of the queries that see a block of keys."""
+    """The same bounds for the queries that see a block of keys."""
     first, last = column - mask.offset, column - mask.offset + BN - 1
     start, inner, outer, stop = 0, 0, mask.queries, mask.queries
     if mask.nearest is not None:
@@ -208,13 +208,13 @@ def query_bounds(column, mask, BM: tl.constexpr, BN: tl.constexpr):
 
 @triton.jit
 def part_bounds(part: tl.constexpr, bounds):
-    """The tiles before, inside and after the band's inside."""
+    """Bounds of one of three parts: the tiles before, inside and after the band's interior."""
     return bounds[part], bounds[part + 1]
 
 
 @triton.jit
 def _ordered(start, inner, outer, stop):
-    # With no tile inside as a whole, all are left to the last part.
+    # If no tile lies wholly inside, the last part takes them all.
     none = outer <= inner
     return start, tl.where(none, start, inner), tl.where(none, start, outer), stop
 

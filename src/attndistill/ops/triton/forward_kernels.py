@@ -1,8 +1,8 @@
 """Kernels of the forward: the log normalisers of the rows, and their losses.
 
-KL and reverse KL take one pass: with P the side that weighs, KL = E_P[z - z'] - lse + lse'. The
-others take a second one over tiles when the normalisers are known; so do these two where their
-value should be exact near convergence.
+KL and reverse KL take one pass: with P the weighting side, KL = E_P[z - z'] - lse + lse'. The
+others take a second pass over the tiles once the normalisers are known; so do these two where their
+value must be exact near convergence.
 """
 
 import triton
@@ -162,7 +162,7 @@ def row_values(
 def _query_block(mask, BM: tl.constexpr):
     """The first row of the program's queries, its batch entry and its head.
 
-    Blocks that see most keys under a causal mask come first, so that none is left for the end.
+    Blocks that see most keys under a causal mask come first, so that no long one runs last.
     """
     row = (tl.num_programs(0) - 1 - tl.program_id(0)) * BM
     return row, tl.program_id(1) // mask.heads, tl.program_id(1) % mask.heads
@@ -170,7 +170,7 @@ def _query_block(mask, BM: tl.constexpr):
 
 @triton.jit
 def _online(top, total, z):
-    """Takes a tile into the rows' maximum and sum; returns them, 2^(z - top) and the shrink."""
+    """Folds a tile into the rows' maximum and sum; returns both, 2^(z - top) and the rescaling."""
     new_top = tl.maximum(top, tl.max(z, 1))
     shrink = tl.exp2(top - new_top)
     p = tl.exp2(z - new_top[:, None])

@@ -29,7 +29,7 @@ def triton_divergence(problem: Problem, per: Per) -> LossSum:
 
 
 class _Triton(torch.autograd.Function):
-    """Nothing but two or three numbers per row is kept; the backward recomputes its tiles."""
+    """Only a few numbers per row are kept beside the inputs; the backward recomputes its tiles."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""A comparison as the kernels take it."""
+"""A comparison as the arguments of the kernels."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..problem import Problem
 from ..relation import Relation
 from .blocks import MaskPointers, SidePointers
 
-# Above this a row's log normaliser is one: rows that see no key have -1e30.
+# Log normalisers above this are genuine: rows that see no key have -1e30.
 UNSEEN = -1e29
 # The log normaliser that makes a row's probabilities and gradients 0.
 DISABLED = 1e30
@@ -26,10 +26,10 @@ class Arguments:
     Attributes:
         student: pointers and strides.
         teacher: the same, all teachers stacked.
-        mask: the masks as one.
-        teachers: how many.
+        mask: all masks combined.
+        teachers: the number of teachers.
         widths: head widths of student and teacher.
-        precisions: of float32 products of each side.
+        precisions: input precision of each side's float32 products.
         product: dtype of the products that form gradients.
     """
 
@@ -58,7 +58,7 @@ class Arguments:
 
 
 def arguments(problem: Problem) -> Arguments:
-    """Returns the kernels' arguments for a comparison that `triton_unsupported` lets pass."""
+    """Returns the kernels' arguments for a comparison that `triton_unsupported` accepts."""
     student, teachers = problem.student, problem.teachers
     query = _stack([teacher.query for teacher in teachers])
     key = _stack([teacher.key for teacher in teachers])

@@ -11,7 +11,7 @@ LN2 = tl.constexpr(0.6931471805599453)
 
 @triton.jit
 def row_parts(p_s, p_t, gap, KIND: tl.constexpr):
-    """Terms whose sums over keys `row_outcome` makes the value of, none of them cancelling."""
+    """Terms whose sums over keys `row_outcome` turns into the value; none of them cancels."""
     zero = tl.zeros_like(p_s)
     if KIND == "kl":
         return _bregman(p_t, p_s, -gap), zero, zero, zero
@@ -54,7 +54,7 @@ def row_outcome(a, b, c, d, KIND: tl.constexpr):
 
 @triton.jit
 def logit_gradient(p_s, p_t, gap, first, second, KIND: tl.constexpr):
-    """The gradient of a row's value by the student's scores over T."""
+    """The gradient of a row's value with respect to the student's scores over T."""
     if KIND == "kl":
         return p_s - p_t
     if KIND == "reverse_kl":

@@ -6,7 +6,7 @@ from .operands import Arguments
 
 
 class Blocks(NamedTuple):
-    """How one program works."""
+    """A program's tile of queries and keys, its warps and its pipeline stages."""
 
     rows: int
     keys: int

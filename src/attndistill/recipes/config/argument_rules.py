@@ -1,4 +1,4 @@
-"""What a recipe may say of Transformers' training arguments, by their own names."""
+"""Which of Transformers' training arguments a recipe may set, and within which limits."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ SPELT_OUT = (
 )
 # By the names of transformers.EarlyStoppingCallback.
 EARLY_STOPPING = {"early_stopping_patience": int, "early_stopping_threshold": float}
-# What Transformers takes without a word, to fail once it trains or to train nothing.
+# Transformers accepts other values silently, then fails once it trains, or trains nothing.
 POSITIVE = (
     "num_train_epochs",
     "learning_rate",
@@ -57,11 +57,11 @@ NOT_NEGATIVE = (
     "early_stopping_threshold",
 )
 BELOW_ONE = ("adam_beta1", "adam_beta2")
-MOST_SEEDS = 2**32  # NumPy takes no higher one
+MOST_SEEDS = 2**32  # NumPy accepts seeds below this
 
 
 def check_range(name: str, value: Any, path: str) -> None:
-    """Refuse a number that the argument cannot be.
+    """Refuse a number outside the argument's range.
 
     Raises:
         InputError: with the path and what it must be.
@@ -73,7 +73,7 @@ def check_range(name: str, value: Any, path: str) -> None:
     if name in NOT_NEGATIVE and value < 0:
         raise InputError(f"{path} must not be below 0, not {value!r}")
     if name in BELOW_ONE and not 0 <= value < 1:
-        raise InputError(f"{path} must be from 0 to below 1, not {value!r}")
+        raise InputError(f"{path} must be at least 0 and below 1, not {value!r}")
     if name == "max_steps" and value != -1 and value < 1:
         raise InputError(f"{path} must be above 0, or -1 to go by num_train_epochs, not {value!r}")
     if name == "seed":
@@ -81,7 +81,7 @@ def check_range(name: str, value: Any, path: str) -> None:
 
 
 def check_seed(seed: int, path: str) -> None:
-    """Refuse a seed that NumPy does not take.
+    """Refuse a seed that NumPy does not accept.
 
     Raises:
         InputError: it is negative or too high.

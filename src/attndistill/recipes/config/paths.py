@@ -1,4 +1,4 @@
-"""Where a recipe's files are: from the working directory, else from the recipe's folder."""
+"""Where a recipe's files are: relative to the working directory, else to the recipe's folder."""
 
 import os
 import re
@@ -14,7 +14,7 @@ def locate_model(name: str, folder: Path, path: str) -> str:
     """The absolute path of a model folder, or the hub name as it is.
 
     Raises:
-        InputError: it is neither a folder nor could be a hub name.
+        InputError: it is neither a folder nor a possible hub name.
     """
     found = find(name, folder)
     if found is None:
@@ -32,7 +32,7 @@ def locate_data(source: str | list[str], folder: Path, path: str) -> str | list[
     """The absolute paths of data files or of a folder, or the hub name as it is.
 
     Raises:
-        InputError: a file is missing, or of a kind that is not read.
+        InputError: a file is missing, or of an unsupported kind.
     """
     if isinstance(source, list):
         if not source:
@@ -67,7 +67,7 @@ def _locate_file(name: str, folder: Path, path: str) -> str:
 
 
 def _expanded(name: str) -> Path:
-    """The path with ``~`` written out; a user without a home stays as given."""
+    """The path with ``~`` expanded; unchanged for a user without a home."""
     return Path(os.path.expanduser(name))
 
 

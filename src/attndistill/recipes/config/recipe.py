@@ -9,10 +9,11 @@ from ...errors import InputError
 from ...measure import Collator
 from ...metrics import Assessment
 from ...objectives import Objective, Term
-from ...reading import LENIENT, as_mapping, refuse_unknown, settings_of, to_plain
-from ...tasks import Task, task_class
+from ...reading import LENIENT, as_mapping, refuse_unknown, to_plain
+from ...tasks import Task
 from .argument_rules import check_seed
-from .paths import locate_data, locate_model
+from .dataset import DataConfig, located, read_data
+from .paths import locate_model
 from .student import StudentConfig, StudentModel, read_student
 from .terms import default_objective, read_objective
 from .training import read_teacher_training, read_training
@@ -20,7 +21,7 @@ from .yaml_file import apply_settings, read_yaml
 
 SECTIONS = ("task", "teacher", "student", "data", "objective", "training")
 REQUIRED = ("task", "teacher", "student", "data", "output_dir")
-# Lines of their own: fields of `Recipe` as they are.
+# Top-level keys that are fields of `Recipe` as they are.
 SINGLE = ("seed", "watts", "output_dir", "trust_remote_code")
 
 
@@ -35,29 +36,6 @@ class TeacherConfig:
 
     model: str
     train: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Where the examples are.
-
-    Attributes:
-        train: one or more CSV, TSV, JSON lines or Parquet files, a folder written by
-            ``save_to_disk``, or what ``load_dataset`` takes: a folder or a name on the hub.
-        validation: likewise; where absent, the source's own split of this name or a tenth of
-            the training rows.
-        test: likewise.
-        name: the configuration of a data set that has several, such as ``sst2`` of ``glue``.
-        streaming: read the training rows while training, without keeping them; for text without
-            labels, with ``training.max_steps``. A split that is missing is then the stream's first
-            rows.
-    """
-
-    train: str | list[str]
-    validation: str | list[str] | None = None
-    test: str | list[str] | None = None
-    name: str | None = None
-    streaming: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +145,7 @@ def read_recipe(
             raise InputError(f"the recipe has no {name}: add it (see `attndistill recipes`)")
     hints = get_type_hints(Recipe)
     single = {name: LENIENT.value(hints[name], raw[name], name) for name in SINGLE if name in raw}
-    task, data = _read_data(raw["task"], raw["data"], folder)
+    task, data = read_data(raw["task"], raw["data"])
     task = replace(task, metric=metric, collate=collate)
     teacher = LENIENT.settings(TeacherConfig, raw["teacher"], "teacher")
     if data.streaming:
@@ -188,36 +166,11 @@ def read_recipe(
         task=task,
         teacher=teacher,
         student=student,
-        data=data,
+        data=located(data, folder),
         terms=terms,
         training=training,
         **single,
     )
-
-
-def _read_data(name: Any, raw: Any, folder: Path) -> tuple[Task, DataConfig]:
-    """The lines of ``data``: how the task reads the rows, and where they are."""
-    kind, settings = task_class(name), as_mapping(raw, "data")
-    places = [field.name for field in settings_of(DataConfig)]
-    refuse_unknown(settings, [*places, *(field.name for field in settings_of(kind))], "data")
-    given = {name: settings.pop(name) for name in places if name in settings}
-    task = LENIENT.settings(kind, settings, "data")
-    return task, _located(LENIENT.settings(DataConfig, given, "data"), folder)
-
-
-def _located(data: DataConfig, folder: Path) -> DataConfig:
-    located: dict[str, Any] = {
-        name: locate_data(source, folder, f"data.{name}")
-        for name in ("train", "validation", "test")
-        if (source := getattr(data, name)) is not None
-    }
-    train = located["train"]
-    if data.name is not None and (isinstance(train, list) or Path(train).is_file()):
-        raise InputError(
-            f"data.name picks a configuration of a data set, but data.train is a file: "
-            f"remove data.name ({data.name!r})"
-        )
-    return replace(data, **located)
 
 
 def _check_streams(task: Task, teacher: TeacherConfig) -> None:

@@ -1,4 +1,4 @@
-"""What a recipe says of its student."""
+"""A recipe's student: one of three kinds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,9 @@ class Lora:
                 f"r and lora_alpha must be above 0, not {self.r} and {self.lora_alpha}"
             )
         if not 0 <= self.lora_dropout < 1:
-            raise InputError(f"lora_dropout must be from 0 to below 1, not {self.lora_dropout}")
+            raise InputError(
+                f"lora_dropout must be at least 0 and below 1, not {self.lora_dropout}"
+            )
         if self.target_modules == []:
             raise InputError("target_modules is an empty list: nothing would be adapted")
 
@@ -41,8 +43,8 @@ class KeptLayers:
     """A student made of some of the teacher's layers, with their weights.
 
     Attributes:
-        keep_layers: numbers of layers from 0, ascending; of a model with several stacks by stack,
-            as in ``{encoder: [0, 2], decoder: [0]}``: one that is not named is kept whole.
+        keep_layers: layer numbers from 0, ascending; for a model with several stacks by stack, as
+            in ``{encoder: [0, 2], decoder: [0]}``: a stack that is not named is kept whole.
         lora: train adapters in place of all weights.
     """
 
@@ -52,7 +54,7 @@ class KeptLayers:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentModel:
-    """A student that starts from a model of its own.
+    """A student that starts from another model than the teacher.
 
     Attributes:
         model: a folder, or a name on the model hub; with the teacher's tokenizer and labels.
@@ -82,7 +84,7 @@ def read_student(raw: Any) -> StudentConfig:
     """Check a recipe's ``student``.
 
     Raises:
-        InputError: it says not exactly one of the three kinds, or something wrong.
+        InputError: it is not exactly one of the three kinds, or a setting is wrong.
     """
     settings = as_mapping(raw, "student")
     kinds = {"keep_layers": KeptLayers, "model": StudentModel, "config": FreshStudent}
@@ -90,16 +92,12 @@ def read_student(raw: Any) -> StudentConfig:
     given = [name for name in settings if name in kinds]
     if len(given) != 1:
         raise InputError(
-            f"student must say exactly one of {', '.join(kinds)}; it says "
+            f"student must have exactly one of {', '.join(kinds)}; it has "
             f"{', '.join(given) or 'none'}"
         )
-    if given == ["config"] and settings.get("lora") is not None:
+    if given == ["config"] and settings.pop("lora", None) is not None:
         raise InputError(
-            "student.lora adapts weights that know something already; fresh weights (student."
-            "config) are trained as a whole: remove lora"
+            "student.lora adapts weights that are trained already; fresh weights (student.config) "
+            "are trained as a whole: remove lora"
         )
-    return LENIENT.settings(kinds[given[0]], _without_empty_lora(settings), "student")
-
-
-def _without_empty_lora(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: value for n, value in settings.items() if n != "lora" or value is not None}
+    return LENIENT.settings(kinds[given[0]], settings, "student")

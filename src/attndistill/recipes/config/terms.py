@@ -1,4 +1,4 @@
-"""What a recipe says of its objective: the one place where a term's name becomes a term."""
+"""A recipe's objective: the one place where a term's name becomes a term."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from ...objectives import AttentionTerm, LayerwiseTerm, Objective, RelationTerm,
 from ...reading import LENIENT, as_mapping, join, refuse_unknown
 from ...tasks import Task
 
-# In the order in which they are added to each other to compare them.
+# In the order in which a comparison adds them.
 TERMS = (
     "task",
     "logits",
@@ -72,18 +72,19 @@ def _read_term(name: str, term: dict[str, Any], task: Task, path: str) -> Term:
 def _layerwise(
     kind: type[LayerwiseTerm], term: dict[str, Any], path: str, **named: Any
 ) -> LayerwiseTerm:
-    """A term on attention layers; ``named`` is what its name says already."""
+    """A term on attention layers; ``named`` holds the settings that its name implies."""
     for name, value in named.items():
         if term.get(name, value) != value:
             raise InputError(
-                f"{path}.{name} is {value!r}, as the term's name says: remove the line"
+                f"{path}.{name} is always {value!r} for a term of this name, not "
+                f"{term[name]!r}: remove the line"
             )
     layers = _read_layers(term.pop("layers", LayerStrategy.UNIFORM.value), f"{path}.layers")
     return replace(LENIENT.settings(kind, {**term, **named}, path), layers=layers)
 
 
 def _read_layers(raw: Any, path: str) -> LayerMapSpec:
-    """Check the kind only: the numbers of layers are known with the models."""
+    """Check the type only: the numbers of layers are known once the models are loaded."""
     if isinstance(raw, str | Sequence | Mapping):
         return raw
     raise InputError(
@@ -93,7 +94,7 @@ def _read_layers(raw: Any, path: str) -> LayerMapSpec:
 
 
 def _refusal(term: str, task: Task) -> str | None:
-    """Why a task has no such term, if so."""
+    """Why a task cannot have this term; None if it can."""
     if term == "task" and not task.labelled:
         return "needs labels, but the data has none"
     if term == "logits" and task.logits_term is None:

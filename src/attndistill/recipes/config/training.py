@@ -20,11 +20,11 @@ def read_training(
 ) -> dict[str, Any]:
     """Check the student's training arguments and fill in the recipe's defaults.
 
-    Evaluation and saving happen every epoch (of a stream four times in all) unless said otherwise,
+    Evaluation and saving happen every epoch (for a stream four times in all) unless set otherwise,
     the newest checkpoint is kept (and the best one), and ``load_best_model_at_end`` goes by the
     task's first metric, where it logs any, else by the task term, else by the objective. With
-    ``early_stopping_patience`` training stops after so many evaluations in which that did not get
-    better by more than ``early_stopping_threshold`` (0).
+    ``early_stopping_patience`` training stops after that many evaluations in which that value did
+    not improve by more than ``early_stopping_threshold`` (0).
     """
     selection = _selection(task, terms)
     refused = {**ELSEWHERE, "seed": "set seed at the top of the recipe"}
@@ -112,7 +112,7 @@ def _of_stream(given: dict[str, Any], path: str) -> dict[str, Any]:
     if steps < 1:
         raise InputError(f"{path}.max_steps is needed with data.streaming: a stream has no epochs")
     if given["train_sampling_strategy"] == "group_by_length":
-        raise InputError(f"{path}.train_sampling_strategy: a stream comes in its own order")
+        raise InputError(f"{path}.train_sampling_strategy: a stream keeps its own order")
     if given.get("eval_strategy") is None:
         return {"eval_strategy": "steps", "eval_steps": max(1, steps // 4), **given}
     return given
@@ -126,7 +126,7 @@ def _selection(task: Task, terms: Sequence[str]) -> dict[str, bool]:
 
 
 def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool], path: str) -> None:
-    """The direction is spelt out: Transformers would guess it from the name's ending."""
+    """Set metric and direction: Transformers would guess the direction from the name's ending."""
     if settings.get("load_best_model_at_end"):
         if settings["eval_strategy"] == "no":
             raise InputError(f"{path}.load_best_model_at_end needs an eval_strategy other than no")
@@ -145,7 +145,7 @@ def _fill_selection(settings: dict[str, Any], selection: Mapping[str, bool], pat
 
 
 def _try(settings: Mapping[str, Any], path: str) -> None:
-    """Let Transformers check how the arguments go together."""
+    """Let Transformers check that the arguments are consistent."""
     try:
         training_arguments(settings, output_dir="unused")
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:

@@ -40,7 +40,7 @@ def parse_yaml(text: str, source: str) -> Any:
         raise InputError(f"{source}{line}: not valid YAML: {error.problem}") from error
     except RecursionError as error:
         raise InputError(f"{source}: not valid YAML: nested too deeply") from error
-    # An explicit tag, such as !!int, on a value of another kind: PyYAML leaves Python's errors.
+    # An explicit tag, such as !!int, on a value of another kind: PyYAML raises Python's errors.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{source}: not valid YAML: {error}") from error
 
@@ -53,7 +53,7 @@ def dump_yaml(plain: Any) -> str:
 def apply_settings(raw: Any, settings: Sequence[str]) -> Any:
     """Apply ``a.b=value`` settings to a copy of a parsed recipe; values are YAML.
 
-    Mappings that are missing on the way are made, so ``student.config.hidden_size=128`` works.
+    Mappings missing on the way are created, so ``student.config.hidden_size=128`` works.
     """
     for setting in settings:
         dotted, equals, text = setting.partition("=")
@@ -74,7 +74,7 @@ def _with_value(raw: Any, keys: list[str], value: Any, dotted: str) -> Any:
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """Values in a node with its aliases written out: a few lines of them can make billions."""
+    """How many values a node has with its aliases expanded: a few lines can make billions."""
     match node:
         case yaml.MappingNode():
             inner = [part for pair in node.value for part in pair]
@@ -99,7 +99,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_document(self, node: yaml.Node) -> Any:
         if _size(node, {}) > MOST_VALUES:
             raise yaml.MarkedYAMLError(
-                problem=f"its aliases (*name) repeat without end, or give over {MOST_VALUES} values"
+                problem=f"its aliases (*name) repeat without end, or make over {MOST_VALUES} values"
             )
         return super().construct_document(node)
 

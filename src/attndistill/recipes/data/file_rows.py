@@ -1,44 +1,65 @@
-"""Rows of text files, as they are: no guessed types, and every error names the line."""
+"""Rows of data files as they are stored: no types are guessed, and every error names the line."""
 
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ...errors import InputError, shown
 
 
+def files_of(source: str | list[str]) -> list[Path]:
+    """The files that a line of a recipe names; none where it names a folder or a data set."""
+    if isinstance(source, list):
+        return [Path(file) for file in source]
+    return [Path(source)] if Path(source).is_file() else []
+
+
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file one by one, read as they are asked for.
+    """The rows of a file, read one by one as they are asked for.
 
     Raises:
-        InputError: a row is found wrong on the way.
+        InputError: the file cannot be read, or a row is wrong.
     """
-    match file.suffix.lower():
-        case ".csv" | ".tsv":
-            yield from read_csv(file)
-        case ".txt":
-            yield from read_lines(file)
-        case ".parquet":
-            import pyarrow.parquet
+    with naming(file):
+        match file.suffix.lower():
+            case ".csv" | ".tsv":
+                yield from _read_csv(file)
+            case ".txt":
+                with file.open(encoding="utf-8-sig") as lines:
+                    yield from ({"text": line.rstrip("\n")} for line in lines if line.strip())
+            case ".parquet":
+                import pyarrow.parquet
 
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
-                yield from batch.to_pylist()
-        case ".json":
-            yield from read_json(file)
-        case _:
-            yield from _read_json_lines(file)
-
-
-def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Each line that is not empty is a ``text``."""
-    with file.open(encoding="utf-8-sig") as lines:
-        yield from ({"text": line.rstrip("\n")} for line in lines if line.strip())
+                for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
+                    yield from batch.to_pylist()
+            case _:
+                yield from _read_json(file)
 
 
-def read_csv(file: Path) -> Iterator[dict[str, Any]]:
-    """Rows as text: no guessed types, so that "NA" and "007" stay what they are."""
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Name the file in whatever error comes of reading it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from error
+    except Exception as error:  # noqa: BLE001 - csv, json and pyarrow, each with its own
+        raise InputError(f"cannot read {file}: {error}") from error
+
+
+def _read_csv(file: Path) -> Iterator[dict[str, Any]]:
+    """Rows as text, so that "NA" and "007" stay what they are."""
     csv.field_size_limit(2**31 - 1)
     with file.open(encoding="utf-8-sig", newline="") as lines:
         delimiter = _delimiter(file, lines.readline())
@@ -57,39 +78,34 @@ def read_csv(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _delimiter(file: Path, header: str) -> str:
-    """Spreadsheets of many countries write CSV with semicolons."""
+    """The delimiter: in many countries spreadsheets write CSV with semicolons."""
     marks = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
     return next((mark for mark in marks if mark in header), marks[0])
 
 
-def read_json(file: Path) -> list[dict[str, Any]]:
+def _read_json(file: Path) -> Iterator[dict[str, Any]]:
     """Rows of JSON lines, or of one JSON array of objects."""
-    text = file.read_text(encoding="utf-8-sig")
-    if text.lstrip().startswith("["):
-        numbered = [(f"item {n}", item) for n, item in enumerate(json.loads(text), start=1)]
-    else:
-        # Not splitlines: U+2028 and its like may stand inside a JSON string.
-        lines = enumerate(text.split("\n"), start=1)
-        numbered = [(f"line {n}", _parsed(line, file, n)) for n, line in lines if line.strip()]
-    return [_row(row, file, place) for place, row in numbered]
+    with file.open(encoding="utf-8-sig") as lines:
+        start = next((line for line in lines if line.strip()), "")
+        lines.seek(0)
+        is_array = start.lstrip().startswith("[")
+        for place, value in _items(lines) if is_array else _lines(lines, file):
+            if not isinstance(value, dict):
+                raise InputError(f"{file}, {place}: expected a JSON object, not {shown(value)}")
+            yield value
 
 
-def _parsed(line: str, file: Path, number: int) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}, line {number}: not a JSON object: {error}") from error
+def _items(array: TextIO) -> Iterator[tuple[str, Any]]:
+    for number, item in enumerate(json.load(array), start=1):
+        yield f"item {number}", item
 
 
-def _read_json_lines(file: Path) -> Iterator[dict[str, Any]]:
-    # newline: U+2028 and its like may stand inside a JSON string.
-    with file.open(encoding="utf-8-sig", newline="\n") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _row(_parsed(line, file, number), file, f"line {number}")
-
-
-def _row(value: Any, file: Path, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{file}, {place}: expected a JSON object, not {shown(value)}")
-    return value
+def _lines(lines: TextIO, file: Path) -> Iterator[tuple[str, Any]]:
+    # Not str.splitlines: U+2028 and its like may stand inside a JSON string.
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{file}, line {number}: not a JSON object: {error}") from error
+            yield f"line {number}", value

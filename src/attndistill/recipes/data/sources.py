@@ -1,4 +1,4 @@
-"""Read splits from files, saved data sets and the hub: values as stored."""
+"""Read splits from files, saved data sets and the hub, with their values as stored."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from datasets import (
 )
 
 from ...errors import InputError
-from ..config.recipe import DataConfig
-from .file_rows import read_csv, read_json, read_lines
+from ..config.dataset import DataConfig
+from .file_rows import files_of, naming, read_rows
 
 SPLITS = ("train", "validation", "test")
 SAVED_TO_DISK = ("state.json", "dataset_dict.json")
@@ -44,10 +44,9 @@ def read_split(data: DataConfig, split: str) -> Dataset:
 
 
 def _read(source: str | list[str], name: str | None, split: str) -> Dataset:
-    if isinstance(source, list):
-        return _concatenated([_read_file(Path(file)) for file in source], f"data.{split}")
-    if Path(source).is_file():
-        return _read_file(Path(source))
+    if files := files_of(source):
+        return _concatenated([_read_file(file) for file in files], f"data.{split}")
+    assert isinstance(source, str), "a list names files"
     named = _read_named(source, name, f"data.{split}")
     if isinstance(named, Dataset):
         return named
@@ -62,7 +61,7 @@ def _read(source: str | list[str], name: str | None, split: str) -> Dataset:
 
 def _own_split(data: DataConfig, split: str) -> Dataset | None:
     """The split of this name that comes with the training data, if any."""
-    if isinstance(data.train, list) or Path(data.train).is_file():
+    if isinstance(data.train, list) or files_of(data.train):
         return None
     named = _read_named(data.train, data.name, "data.train")
     return named.get(split) if isinstance(named, DatasetDict) else None
@@ -72,7 +71,7 @@ def _concatenated(parts: list[Dataset], path: str) -> Dataset:
     try:
         return concatenate_datasets(parts)
     except ValueError as error:
-        raise InputError(f"{path}: its files do not go together: {error}") from error
+        raise InputError(f"{path}: its files cannot be read as one table: {error}") from error
 
 
 def _is_saved(source: str) -> bool:
@@ -95,30 +94,17 @@ def _read_named(source: str, name: str | None, path: str) -> Dataset | DatasetDi
 
 
 def _read_file(file: Path) -> Dataset:
-    try:
-        match file.suffix.lower():
-            case ".csv" | ".tsv":
-                return _of_rows(list(read_csv(file)))
-            case ".parquet":
-                import pyarrow.parquet
+    with naming(file):
+        if file.suffix.lower() == ".parquet":
+            import pyarrow.parquet
 
-                return Dataset(pyarrow.parquet.read_table(file))
-            case ".txt":
-                return _of_rows(list(read_lines(file)))
-            case _:
-                return _of_rows(read_json(file))
-    except InputError:
-        raise
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8"
-        ) from error
-    except Exception as error:  # noqa: BLE001 - csv, json and pyarrow, each with its own
-        raise InputError(f"cannot read {file}: {error}") from error
+            # The only files with types, such as classes with names.
+            return Dataset(pyarrow.parquet.read_table(file))
+        return _of_rows(list(read_rows(file)))
 
 
 def _of_rows(rows: list[dict[str, Any]]) -> Dataset:
-    """The rows as a data set: with every column, also one that the first row lacks."""
+    """The rows as a data set with every column, also those that the first row lacks."""
     columns: dict[str, list[Any]] = {name: [] for row in rows for name in row}
     for name, values in columns.items():
         values += [row.get(name) for row in rows]

@@ -1,4 +1,4 @@
-"""The examples of a run: three splits, read, cut where one is missing, and encoded."""
+"""The examples of a run: three splits are read, cut from train where missing, and encoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...tasks import Data, LabelMap, Table, Task
-from ..config.recipe import DataConfig
+from ..config.dataset import DataConfig
 from .sources import SPLITS, read_split, read_splits
 from .streams import read_stream, set_aside, shuffled
 
@@ -38,15 +38,15 @@ class Examples:
     notes: tuple[str, ...]
 
     def splits(self) -> Iterator[tuple[str, Table | IterableDataset]]:
-        """Name and rows of each split."""
+        """The name and rows of each split."""
         yield from (("train", self.train), ("validation", self.validation), ("test", self.test))
 
 
 def load_examples(config: DataConfig, task: Task) -> Examples:
-    """Read the splits; cut those that are missing from the training rows.
+    """Read the splits; the ones that are missing are cut from the training rows.
 
     Raises:
-        InputError: see `read_splits` and `Task.read`, and too few rows to cut from.
+        InputError: see `read_splits` and `Task.read`; or there are too few rows to cut from.
     """
     if config.streaming:
         return _streamed(config, task)
@@ -78,7 +78,7 @@ def encode(
     """Encode every split.
 
     Raises:
-        InputError: a row that cannot be encoded, such as one with a label that is no class.
+        InputError: a row cannot be encoded, for example because its label is not a class.
     """
     splits = {}
     for split, table in examples.splits():
@@ -95,7 +95,7 @@ def encode(
 
 
 def _streamed(config: DataConfig, task: Task) -> Examples:
-    """A stream to train on; splits that are missing are its first rows."""
+    """A stream to train on; its first rows replace the splits that are missing."""
     stream, rows, notes = read_stream(config), {}, []
     origins = {"train": f"stream of {_origin(config, 'train')}"}
     for split in SPLITS[1:]:
@@ -110,7 +110,7 @@ def _streamed(config: DataConfig, task: Task) -> Examples:
 
 
 def _cut(table: Table, strata: list[Any] | None, rows: int, split: str) -> tuple[Table, Table]:
-    """Set rows aside, with the classes in proportion where each has enough rows."""
+    """Set rows aside, with all classes in proportion where each has enough rows."""
     if len(table) < FEWEST_ROWS_TO_CUT:
         raise InputError(
             f"{table.source} has {len(table)} rows left, too few to cut a {split} split from "
@@ -138,7 +138,7 @@ def _origin(config: DataConfig, split: str) -> str:
 
 
 def _overlaps(tables: dict[str, Table], task: Task) -> Iterator[str]:
-    """Say which evaluation rows are also trained on: they flatter every model."""
+    """Note how many evaluation rows are also trained on: they flatter every model."""
     trained = set(task.keys(tables["train"]))
     for split in SPLITS[1:]:
         shared = sum(key in trained for key in task.keys(tables[split]))

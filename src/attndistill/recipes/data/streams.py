@@ -1,4 +1,4 @@
-"""Training rows as a stream: read while training, and not kept."""
+"""Training rows as a stream: read during training, and not kept."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 from datasets import Dataset, IterableDataset, load_dataset
 
 from ...errors import InputError
-from ..config.recipe import DataConfig
-from .file_rows import read_rows
+from ..config.dataset import DataConfig
+from .file_rows import files_of, read_rows
 
-# Fixed: the same rows are set aside in every run, and follow in the same order.
+# Fixed: every run sets the same rows aside, and trains on the rest in the same order.
 SHUFFLE_SEED, SHUFFLE_BUFFER = 0, 1000
 ROWS_SET_ASIDE = 500
 
@@ -19,10 +19,9 @@ def read_stream(data: DataConfig) -> IterableDataset:
     """The training rows one by one, in the order of their files.
 
     Raises:
-        InputError: there is no such stream. A wrong row is refused when it is come to.
+        InputError: there is no such stream. A wrong row is refused when it is read.
     """
-    if isinstance(data.train, list) or Path(data.train).is_file():
-        files = [data.train] if isinstance(data.train, str) else data.train
+    if files := files_of(data.train):
         return IterableDataset.from_generator(_rows_of_files, gen_kwargs={"files": files})
     try:
         named = load_dataset(data.train, data.name, streaming=True)
@@ -37,10 +36,10 @@ def read_stream(data: DataConfig) -> IterableDataset:
 
 
 def set_aside(stream: IterableDataset, split: str) -> tuple[IterableDataset, Dataset]:
-    """The rest of a stream, and its first rows for a split.
+    """Set the first rows of a stream aside for a split; the rest comes first.
 
     Raises:
-        InputError: the stream ends before.
+        InputError: the stream has too few rows.
     """
     first = list(stream.take(ROWS_SET_ASIDE))
     if len(first) < ROWS_SET_ASIDE:
@@ -56,6 +55,6 @@ def shuffled(stream: IterableDataset) -> IterableDataset:
     return stream.shuffle(seed=SHUFFLE_SEED, buffer_size=SHUFFLE_BUFFER)
 
 
-def _rows_of_files(files: list[str]) -> Iterator[dict[str, Any]]:
-    for name in files:
-        yield from read_rows(Path(name))
+def _rows_of_files(files: list[Path]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        yield from read_rows(file)

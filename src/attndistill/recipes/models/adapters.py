@@ -1,4 +1,4 @@
-"""Low-rank adapters: what is trained in the student, and how it becomes plain weights again."""
+"""Low-rank adapters: what is trained in the student, and how it is merged into its weights."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def lora_config(config: StudentConfig, student: PreTrainedModel) -> "LoraConfig | None":
     """PEFT's configuration for a student; None where all its weights are trained.
 
-    The modules beside the body, that is the head, are trained as a whole.
+    The head, all modules outside the body, is trained in full.
 
     Raises:
         InputError: PEFT is not installed, or a target module does not exist.
@@ -41,13 +41,13 @@ def lora_config(config: StudentConfig, student: PreTrainedModel) -> "LoraConfig 
 
 
 def merged(model: nn.Module) -> Any:
-    """The student with its adapters added to the weights they adapt; others as they are."""
+    """The student with its adapters merged into its weights; a model without any as it is."""
     merge = getattr(model, "merge_and_unload", None)
     return model if merge is None else merge()
 
 
 def _check_targets(targets: str | list[str] | None, student: PreTrainedModel) -> None:
-    """Name what is not there: PEFT is content where some of several names are."""
+    """Refuse a name that no layer has: PEFT only refuses where none of the names exists."""
     linear = {n.split(".")[-1] for n, m in student.named_modules() if isinstance(m, nn.Linear)}
     names = [targets] if isinstance(targets, str) else targets or []
     for name in names:

@@ -1,4 +1,4 @@
-"""Load processors and models from folders or the hub: safetensors only, no foreign code."""
+"""Load configs, processors and models from folders or the hub."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,12 +16,10 @@ from ...students import build_student
 from ...tasks import LabelMap, Task, check_student_labels, label_names
 from ..config.recipe import Recipe
 from ..config.student import FreshStudent, KeptLayers, StudentModel
+from .safety import FLASH_ATTENTION, check_attention, check_safetensors
 from .tokenizers import check_knows_words, check_same_tokenizer
 
 T = TypeVar("T")
-# A config file may name code to fetch and run as its attention (CVE-2026-4372).
-FLASH_ATTENTION = ("flash_attention_2", "flash_attention_3")
-SAFE_ATTENTION = ("sdpa", "eager", *FLASH_ATTENTION)
 
 
 def load_config(name: str, path: str, *, trust_remote_code: bool) -> PreTrainedConfig:
@@ -40,14 +38,14 @@ def load_config(name: str, path: str, *, trust_remote_code: bool) -> PreTrainedC
 
     def load() -> tuple[dict[str, Any], PreTrainedConfig]:
         raw, _ = PreTrainedConfig.get_config_dict(name)
-        _check_attention(raw, path)
+        check_attention(raw, path)
         return raw, AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
 
     return _loaded(load, name, path)[1]
 
 
 def load_processor(name: str, path: str, *, task: Task, trust_remote_code: bool) -> Any:
-    """Load a model's tokenizer or image processor, fit for the task.
+    """Load a model's tokenizer or image processor, set up for the task.
 
     Raises:
         InputError: there is none, or it lacks what the task needs.
@@ -79,18 +77,18 @@ def load_model(
         path: its dotted path in the recipe, for errors.
         task: decides the kind of model.
         labels: the classes, if the task has any.
-        fresh_head: whether weights that the checkpoint lacks may be drawn at random.
+        fresh_head: whether weights that the checkpoint lacks may be initialised at random.
         trust_remote_code: whether code that comes with the model may run.
 
     Raises:
-        InputError: the weights cannot be loaded, or some are missing and may not be.
+        InputError: the weights cannot be loaded, or some that are needed are missing.
     """
     config = load_config(name, path, trust_remote_code=trust_remote_code)
     task.configure(config, labels, path)
     if config._attn_implementation in FLASH_ATTENTION:
         # The default computes the same. A flash kernel takes no float32, and hides its FLOPs.
         config._attn_implementation = None
-    _check_safetensors(name, path)
+    check_safetensors(name, path)
     fresh_head = fresh_head and task.has_own_head
 
     def load() -> tuple[PreTrainedModel, Mapping[str, Any]]:
@@ -99,30 +97,14 @@ def load_model(
             config=config,
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
-            # What does not fit is refused below with its sizes, which the error would not name.
+            # What does not fit is refused below with its sizes, which this error would not name.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
 
     model, info = _loaded(load, name, path)
-    if info["mismatched_keys"] and not fresh_head:
-        key, there, needed = sorted(info["mismatched_keys"])[0]
-        raise InputError(
-            f"{path}: {name!r} does not fit its config and the data: {key} is {list(there)} in its "
-            f"weights, but {list(needed)} is needed; has it other classes?"
-        )
-    missing = sorted(key for key in info["missing_keys"] if not task.may_lack(key))
-    if missing and not fresh_head:
-        raise InputError(
-            f"{path}: {name!r} is not a model fine-tuned for {task.name}: its weights lack "
-            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; give a fine-tuned model"
-            + (
-                ", or let it be fine-tuned first with teacher.train (for example "
-                "{num_train_epochs: 1, learning_rate: 5.0e-5})"
-                if task.has_own_head
-                else ""
-            )
-        )
+    if not fresh_head:
+        _check_complete(info, name, path, task)
     for key, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise InputError(
@@ -163,36 +145,24 @@ def make_student(
             )
 
 
-def _check_attention(raw: Any, path: str) -> None:
-    if isinstance(raw, list):
-        for item in raw:
-            _check_attention(item, path)
-    if not isinstance(raw, Mapping):
-        return
-    for key, value in raw.items():
-        if key.strip("_").removesuffix("_internal") == "attn_implementation":
-            named = value.values() if isinstance(value, Mapping) else [value]
-            if unsafe := [name for name in named if name not in (None, *SAFE_ATTENTION)]:
-                raise InputError(
-                    f"{path}: its config.json asks for the attention implementation "
-                    f"{unsafe[0]!r}, which could run foreign code; remove {key!r} from it "
-                    f"(allowed: {', '.join(SAFE_ATTENTION)})"
-                )
-        else:
-            _check_attention(value, path)
-
-
-def _check_safetensors(name: str, path: str) -> None:
-    folder = Path(name)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        pickled = [file.name for file in folder.glob("*.bin")]
+def _check_complete(info: Mapping[str, Any], name: str, path: str, task: Task) -> None:
+    """Refuse weights that do not fit the model, or lack some of it; ``info`` says which."""
+    if info["mismatched_keys"]:
+        key, there, needed = sorted(info["mismatched_keys"])[0]
         raise InputError(
-            f"{path}: {name!r} has no weights as safetensors"
+            f"{path}: {name!r} does not fit its config and the data: {key} is {list(there)} in its "
+            f"weights, but {list(needed)} is needed; does it have other classes?"
+        )
+    missing = sorted(key for key in info["missing_keys"] if not task.may_lack(key))
+    if missing:
+        raise InputError(
+            f"{path}: {name!r} is not a model fine-tuned for {task.name}: its weights lack "
+            f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}; give a fine-tuned model"
             + (
-                f", only {pickled[0]}, a pickle, which can run code when it is loaded; convert it "
-                "where you trust it: load the model there and write it with save_pretrained"
-                if pickled
-                else "; give a folder that save_pretrained wrote"
+                ", or let it be fine-tuned first with teacher.train (for example "
+                "{num_train_epochs: 1, learning_rate: 5.0e-5})"
+                if task.has_own_head
+                else ""
             )
         )
 
@@ -203,7 +173,7 @@ def _loaded(load: Callable[[], T], name: str, path: str) -> T:
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library trips over in a broken file
-        where = "the folder" if Path(name).is_dir() else "no folder here; as a hub name"
+        where = "the folder" if Path(name).is_dir() else "no folder here; tried as a hub name"
         reason = " ".join(str(error).split())
         if not isinstance(error, OSError | ValueError):
             reason = f"{type(error).__name__}: {reason}"

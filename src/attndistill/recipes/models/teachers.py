@@ -1,4 +1,4 @@
-"""Fine-tune the teacher once, and keep it under a fingerprint of all that made it."""
+"""Fine-tune the teacher once, and keep it under a fingerprint of everything that made it."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ def fine_tuned(
     data: Data,
     cache: Path,
 ) -> PreTrainedModel:
-    """The teacher fine-tuned on the data: from the cache, or trained now and put there.
+    """The teacher fine-tuned on the data: from the cache, or trained now and kept there.
 
     Args:
-        teacher: the model as loaded; its weights, the data and the settings make the fingerprint.
+        teacher: the model as loaded; the fingerprint is of its weights, the data and the settings.
         settings: training arguments, with the seed.
         task: gives the metrics.
         data: the encoded splits; validation is used where the settings evaluate.
@@ -79,7 +79,7 @@ def _fine_tune(
 
 
 def _publish(teacher: PreTrainedModel, processor: Any, written: Path, kept: Path) -> None:
-    """Put the folder in place whole; one that another run put there meanwhile is as good."""
+    """Move the complete folder into place; one that another run has put there is as good."""
     save_student(teacher, processor, written)
     try:
         written.rename(kept)

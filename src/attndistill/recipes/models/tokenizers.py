@@ -1,4 +1,4 @@
-"""Teacher and student must read the same tokens: the teacher is fed with the student's batches."""
+"""Teacher and student must have the same tokenizer: both are given the same batches."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ...errors import InputError
 
 PROBE = "Probe: the same TEXT, naïvely cut into tokens (12,345)?"
-# What SentencePiece puts for a space: T5's has it without any file.
+# SentencePiece's mark for a space: T5's tokenizer has it even without files.
 WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
@@ -17,7 +17,7 @@ def check_same_tokenizer(
 ) -> None:
     """Refuse a student whose tokenizer differs from the teacher's.
 
-    Compared are the vocabularies, the special tokens and the encoding of a probe text.
+    Vocabularies, special tokens and the encoding of a probe text are compared.
 
     Raises:
         InputError: naming what differs.
@@ -29,17 +29,17 @@ def check_same_tokenizer(
     )
     if difference:
         raise InputError(
-            f"student.model has another tokenizer than the teacher: {difference}; token-wise "
+            f"student.model's tokenizer differs from the teacher's: {difference}; token-wise "
             "distillation needs the same one: start from a student with the teacher's tokenizer, "
             "or use student.keep_layers or student.config"
         )
 
 
 def check_knows_words(processor: Any, name: str, path: str) -> None:
-    """Refuse a tokenizer that Transformers has made up for a folder without one.
+    """Refuse the tokenizer that Transformers makes up for a folder without one.
 
     Raises:
-        InputError: it knows special tokens only, so that every word is unknown.
+        InputError: it knows only special tokens, so every word is unknown.
     """
     if not isinstance(processor, PreTrainedTokenizerBase):
         return
@@ -74,7 +74,7 @@ def _vocabulary_difference(student: Mapping[str, int], teacher: Mapping[str, int
     if not only_student and not only_teacher:
         moved = min(token for token in student if student[token] != teacher[token])
         return (
-            f"the same vocabulary is numbered otherwise ({moved!r} is {student[moved]} in the "
+            f"the same vocabulary is numbered differently ({moved!r} is {student[moved]} in the "
             f"student, {teacher[moved]} in the teacher)"
         )
     sides = (("student", only_student), ("teacher", only_teacher))
@@ -99,4 +99,4 @@ def _encoding_difference(
 ) -> str | None:
     if student(PROBE)["input_ids"] == teacher(PROBE)["input_ids"]:
         return None
-    return f"the same vocabulary, but {PROBE!r} is cut into other tokens (lower-casing, accents?)"
+    return f"the same vocabulary, but {PROBE!r} is split into other tokens (lower-casing, accents?)"

@@ -71,7 +71,7 @@ def test_a_decoders_adapters_are_trained_everywhere_but_in_its_embeddings(workpl
     ("lora", "message"),
     [
         ({"r": 0}, "student.lora: r and lora_alpha must be above 0"),
-        ({"lora_dropout": 1.0}, "lora_dropout must be from 0 to below 1"),
+        ({"lora_dropout": 1.0}, "lora_dropout must be at least 0 and below 1"),
         ({"target_modules": []}, "target_modules is an empty list"),
         ({"target_modules": ["no_such_layer"]}, "no_such_layer"),
         ({"rank": 4}, "unknown key student.lora.rank"),

@@ -7,9 +7,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from recipes.workplace import sentences, write_csv
 
 from attndistill.errors import InputError
-from attndistill.recipes.config.recipe import DataConfig
+from attndistill.recipes.config.dataset import DataConfig
 from attndistill.recipes.data.sources import read_splits
 from attndistill.recipes.data.splits import encode, load_examples
+from attndistill.recipes.data.streams import read_stream
 from attndistill.recipes.models.loading import load_processor
 from attndistill.tasks import TextClassification, TextColumns
 from attndistill.tasks.labels import check_student_labels, labels_of_data, labels_of_teacher
@@ -71,6 +72,26 @@ def test_every_format_gives_the_same_rows(tmp_path):
     assert len(both["train"]) == 12
 
 
+def test_a_file_gives_the_same_rows_as_a_stream(tmp_path):
+    rows = list(sentences(6, seed=0))
+    files = [
+        write_csv(tmp_path / "a.csv", rows),
+        write_json_lines(tmp_path / "a.jsonl", rows),
+        write_json_lines(tmp_path / "array.jsonl", [rows]),
+        write_json_lines(tmp_path / "lines.json", rows),
+        tmp_path / "a.parquet",
+        tmp_path / "a.txt",
+    ]
+    Dataset.from_list(rows).to_parquet(files[4])
+    files[5].write_text("one\n\ntwo\n")
+    for file in files:
+        given = config(file, streaming=True)
+        assert list(read_stream(given)) == read_splits(given)["train"].to_list(), file
+    (tmp_path / "utf16.txt").write_bytes("a film\n".encode("utf-16"))
+    wrong = read_stream(config(tmp_path / "utf16.txt", streaming=True))
+    assert "save it as UTF-8" in refused(list, wrong)
+
+
 def test_a_saved_data_set_brings_its_own_splits(tmp_path):
     splits = {name: Dataset.from_list(list(sentences(4, seed=0))) for name in ("train", "test")}
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
@@ -129,7 +150,7 @@ def test_labels_are_numbers_only_where_all_of_them_are(tmp_path):
     assert labels("1_0", "1e3") == [["1_0"], ["1e3"]]
     ints = write_json_lines(tmp_path / "ints.jsonl", [{"review": "b", "label": 0}])
     text = write_csv(tmp_path / "text.csv", [{"review": "a", "label": "1"}])
-    assert "go together" in refused(read_tables, DataConfig(train=[str(text), str(ints)]))
+    assert "read as one table" in refused(read_tables, DataConfig(train=[str(text), str(ints)]))
 
 
 def test_csv_text_stays_as_it_is(tmp_path):

@@ -61,7 +61,7 @@ def test_the_resolved_recipe_reads_back_as_itself(workplace):
         workplace,
         changed(workplace.recipe, "objective.attention.layers", [[0, 1], [1, 3]]),
         "teacher.train={num_train_epochs: 1}",
-        "student={config: {num_hidden_layers: 2, layer_norm_eps: 1e-12}}",
+        "student={config: {num_hidden_layers: 2, layer_norm_eps: 1e-12, limits: [0, .inf]}}",
         "seed=7",
     )
     file = workplace.own / "resolved.yaml"
@@ -69,7 +69,9 @@ def test_the_resolved_recipe_reads_back_as_itself(workplace):
     again = load_recipe(file)
     assert again == recipe
     assert again.to_dict() == recipe.to_dict()
-    assert again.student == FreshStudent(config={"num_hidden_layers": 2, "layer_norm_eps": 1e-12})
+    assert again.student == FreshStudent(
+        config={"num_hidden_layers": 2, "layer_norm_eps": 1e-12, "limits": [0, float("inf")]}
+    )
 
 
 def test_settings_are_applied_before_checking(workplace):
@@ -112,6 +114,9 @@ def test_settings_are_applied_before_checking(workplace):
         ("data.max_length", 1, ["data: max_length"]),
         ("data.columns.text", 3, ["data.columns.text", "text"]),
         ("seed", -1, ["seed"]),
+        ("seed", 10**400, ["seed", "a whole number"]),
+        ("watts", 0, ["watts must be above 0"]),
+        ("student", {"config": {}, "lora": {"r": 4}}, ["student.lora", "remove lora"]),
         ("trust_remote_code", "perhaps", ["trust_remote_code", "true or false"]),
         ("teacher.model", "./nowhere", ["teacher.model", "no folder './nowhere'"]),
         ("data.train", "nowhere.csv", ["data.train", "no file 'nowhere.csv'", "looked in"]),

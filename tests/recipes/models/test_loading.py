@@ -171,13 +171,13 @@ def test_tokenizers_that_differ_are_refused_by_what_differs():
     assert "vocabularies of 22 and 12 tokens" in more
     assert "only in the student" in more
     moved = refused(check_same_tokenizer, make_tokenizer([*words, "warm"]), teacher)
-    assert "numbered otherwise" in moved
+    assert "numbered differently" in moved
     special = make_tokenizer(words)
     special.sep_token = "[CLS]"
     assert "sep_token is '[CLS]'" in refused(check_same_tokenizer, special, teacher)
     cut = make_tokenizer(words)
     cut.backend_tokenizer.post_processor = None
-    assert "cut into other tokens" in refused(check_same_tokenizer, cut, teacher)
+    assert "split into other tokens" in refused(check_same_tokenizer, cut, teacher)
 
 
 def prepared_with(workplace, *settings):
@@ -212,7 +212,7 @@ def test_a_student_model_with_another_vocabulary_is_refused(workplace):
     BertForSequenceClassification(make_config(tokenizer)).save_pretrained(workplace.own / "student")
     tokenizer.save_pretrained(workplace.own / "student")
     message = refused(prepared_with, workplace, f"student={{model: {workplace.own}/student}}")
-    assert "student.model has another tokenizer than the teacher" in message
+    assert "student.model's tokenizer differs from the teacher's" in message
 
 
 def test_layers_out_of_range_are_refused_before_the_teacher_is_trained(workplace):
@@ -285,7 +285,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(workplace):
         ("training.optim=adamw_bnb_8bit", "bitsandbytes"),
         ("training.lr_scheduler_kwargs={nonsense: 1}", "nonsense"),
         ("training.report_to=nonsense", "nonsense is not supported"),
-        ("training={dataloader_drop_last: true, per_device_train_batch_size: 97}", "whole batch"),
+        ("training={dataloader_drop_last: true, per_device_train_batch_size: 97}", "one batch"),
         ("student={config: {is_decoder: true}}", "causal"),
         ("student={config: {chunk_size_feed_forward: 7}}", "chunk size 7"),
     ],
