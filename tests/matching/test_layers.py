@@ -2,6 +2,7 @@ import pytest
 
 from attndistill.errors import InputError
 from attndistill.matching import resolve_layer_map
+from attndistill.matching.layers import uniform_by_type
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,14 @@ def test_wrong_maps_are_refused(spec, message):
 def test_a_student_deeper_than_its_teacher_has_no_last_map():
     with pytest.raises(InputError, match="no deeper"):
         resolve_layer_map("last", 7, 6)
+
+
+def test_uniform_pairs_layers_of_one_type():
+    sliding, full = "sliding_attention", "full_attention"
+    gemma = ([sliding] * 5 + [full]) * 2
+    layer_map = uniform_by_type(gemma[:6], gemma)
+    assert layer_map.pairs == ((0, 1), (1, 3), (2, 6), (3, 8), (4, 10), (5, 11))
+    assert uniform_by_type([full] * 2, gemma).pairs == ((0, 5), (1, 11))
+    assert uniform_by_type([full] * 3, [full] * 6) == resolve_layer_map("uniform", 3, 6)
+    # What the teacher has no layer of is paired by number.
+    assert uniform_by_type([sliding, full], ["chunked_attention", full]).pairs == ((0, 0), (1, 1))

@@ -1,6 +1,5 @@
 """Groups of attention layers: which one a term compares, and whose tokens its queries are."""
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,7 +8,7 @@ from torch import nn
 
 from ..capture import attention_layers
 from ..errors import InputError
-from .layers import LayerMap, LayerMapSpec, resolve_layer_map
+from .layers import LayerMap, LayerMapSpec, LayerStrategy, resolve_layer_map, uniform_by_type
 
 
 class LayerGroup(NamedTuple):
@@ -39,6 +38,8 @@ class GroupMatch:
         layer_map: the pairs, numbered within the groups.
         queries: whose tokens the queries are: the input's, or those of a seq2seq model's decoder.
         causal: whether a query sees no key after itself.
+        other_types: the pairs whose layers are of different types, such as a sliding window
+            beside full attention: they see different keys in long texts.
     """
 
     student: LayerGroup
@@ -46,6 +47,7 @@ class GroupMatch:
     layer_map: LayerMap
     queries: Queries = Queries.INPUT
     causal: bool = False
+    other_types: tuple[tuple[int, int], ...] = ()
 
 
 def match_layers(
@@ -68,14 +70,21 @@ def match_layers(
     Raises:
         InputError: a model has no such group, or several; or the map does not fit.
     """
-    group, student_layers = _find_group(student, "student", stack, cross)
-    other, teacher_layers = _find_group(teacher, "teacher", stack, cross)
+    group, types = _find_group(student, "student", stack, cross)
+    other, other_types = _find_group(teacher, "teacher", stack, cross)
+    if spec == LayerStrategy.UNIFORM:
+        layer_map = uniform_by_type(types, other_types)
+    else:
+        layer_map = resolve_layer_map(spec, len(types), len(other_types))
     decoder = group.stack == "decoder"
     seq2seq = decoder and bool(getattr(student.config, "is_encoder_decoder", False))
     return GroupMatch(
         student=group,
         teacher=other,
-        layer_map=resolve_layer_map(spec, student_layers, teacher_layers),
+        layer_map=layer_map,
+        other_types=tuple(
+            (ours, theirs) for ours, theirs in layer_map.pairs if types[ours] != other_types[theirs]
+        ),
         queries=Queries.TARGET if seq2seq else Queries.INPUT,
         causal=decoder and not cross,
     )
@@ -83,14 +92,16 @@ def match_layers(
 
 def _find_group(
     model: nn.Module, side: str, stack: str | None, cross: bool
-) -> tuple[LayerGroup, int]:
-    """The group's name in this model, and how many layers it has."""
-    depths = Counter(LayerGroup(layer.stack, layer.kind) for layer in attention_layers(model))
+) -> tuple[LayerGroup, list[str]]:
+    """The group's name in this model, and the types of its layers."""
+    types: dict[LayerGroup, list[str]] = {}
+    for layer in attention_layers(model):
+        types.setdefault(LayerGroup(layer.stack, layer.kind), []).append(layer.type)
     kind = "cross" if cross else "self"
-    found = [group for group in depths if group.kind == kind and stack in (None, group.stack)]
+    found = [group for group in types if group.kind == kind and stack in (None, group.stack)]
     if len(found) == 1:
-        return found[0], depths[found[0]]
-    has = f"the {side}, {type(model).__name__}, has {', '.join(map(str, depths))}"
+        return found[0], types[found[0]]
+    has = f"the {side}, {type(model).__name__}, has {', '.join(map(str, types))}"
     if found:
         raise InputError(
             f"{has}: set stack to the one that the term compares "

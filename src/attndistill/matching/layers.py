@@ -45,7 +45,8 @@ def resolve_layer_map(spec: LayerMapSpec, student_layers: int, teacher_layers: i
         spec: ``"uniform"`` (student layer i learns from round((i+1)·L_t/L_s − 1), so that the last
             learns from the last: 6 → 3 gives 1, 3, 5; Jiao et al. 2020 found it best for BERT),
             ``"last"`` (the teacher's last L_s layers), ``"first"`` (its first L_s), or explicit
-            pairs ``[[student, teacher], …]`` or ``{student: teacher}``, 0-based.
+            pairs ``[[student, teacher], …]`` or ``{student: teacher}``, 0-based. For models that
+            mix types of layers see `uniform_by_type`.
         student_layers: L_s, the student's number of layers.
         teacher_layers: L_t, the teacher's.
 
@@ -59,6 +60,29 @@ def resolve_layer_map(spec: LayerMapSpec, student_layers: int, teacher_layers: i
     pairs = tuple(_pairs(spec.items() if isinstance(spec, Mapping) else spec))
     _check_pairs(pairs, student_layers, teacher_layers)
     return LayerMap(pairs)
+
+
+def uniform_by_type(student_types: Sequence[str], teacher_types: Sequence[str]) -> LayerMap:
+    """The map ``"uniform"`` within each type of layers, for models that mix types.
+
+    A student's sliding-window layers learn from the teacher's sliding-window layers, those of full
+    attention from its full ones. Layers of a type that the teacher lacks learn as ``"uniform"``
+    pairs them by number.
+
+    Args:
+        student_types: the type of each of the student's layers.
+        teacher_types: of each of the teacher's.
+    """
+    by_number = _teachers(LayerStrategy.UNIFORM, len(student_types), len(teacher_types))
+    teachers = dict(enumerate(by_number))
+    for kind in set(student_types) & set(teacher_types):
+        ours, theirs = (
+            [number for number, each in enumerate(types) if each == kind]
+            for types in (student_types, teacher_types)
+        )
+        chosen = _teachers(LayerStrategy.UNIFORM, len(ours), len(theirs))
+        teachers |= {layer: theirs[n] for layer, n in zip(ours, chosen, strict=True)}
+    return LayerMap(tuple(teachers.items()))
 
 
 def _teachers(strategy: LayerStrategy, student_layers: int, teacher_layers: int) -> list[int]:

@@ -39,7 +39,7 @@ class FittedLayerwiseTerm:
     """A `LayerwiseTerm` with its layers found in both models.
 
     Attributes:
-        weight, kind, temperature: see `LayerwiseTerm`.
+        weight, kind, temperature, masks: see `LayerwiseTerm`.
         match: the paired layers.
         needs_values: whether the values must be captured too.
         relation_pairs: (student record, teacher record) -> the relations to compare in these
@@ -49,6 +49,7 @@ class FittedLayerwiseTerm:
     weight: float
     kind: str
     temperature: float
+    masks: str
     match: GroupMatch
     needs_values: bool
     relation_pairs: RelationPairs
@@ -95,7 +96,12 @@ class FittedLayerwiseTerm:
         self, student: Relation, teachers: Sequence[Relation], rows: Tensor | None
     ) -> LossSum:
         if self.kind == AttentionLoss.SCORE_MSE:
-            return score_mse(student, teachers, rows=rows)
+            return score_mse(student, teachers, rows=rows, masks=self.masks)
         return attention_divergence(
-            student, teachers, rows=rows, kind=self.kind, temperature=self.temperature
+            student,
+            teachers,
+            rows=rows,
+            kind=self.kind,
+            temperature=self.temperature,
+            masks=self.masks,
         )

@@ -9,7 +9,7 @@ from torch import nn
 from ..capture import AttentionRecord
 from ..errors import InputError
 from ..matching import LayerMapSpec, match_layers
-from ..ops import Relation
+from ..ops import Masks, Relation
 from .fitted_layers import AttentionLoss, FittedLayerwiseTerm
 from .step import check_positive
 
@@ -30,6 +30,8 @@ class LayerwiseTerm:
         temperature: divides both sides' scores before the softmax; ``score_mse`` has none.
         stack: the stack whose layers are compared (``encoder``, ``decoder``, ``text``,
             ``vision``); None where each model has only one.
+        masks: ``intersect`` compares the keys that both sides see (a sliding window beside full
+            attention, for example); ``equal`` refuses sides that see different keys.
         layers: which teacher layer teaches which student layer, see `resolve_layer_map`; None for
             the trainer's ``layer_map``.
     """
@@ -38,6 +40,7 @@ class LayerwiseTerm:
     kind: str = AttentionLoss.KL
     temperature: float = 1.0
     stack: str | None = None
+    masks: str = Masks.INTERSECT
     layers: LayerMapSpec | None = None
     needs_teacher = True
     # Whether the stack's cross-attention is compared, and not its self-attention.
@@ -46,6 +49,7 @@ class LayerwiseTerm:
     def __post_init__(self) -> None:
         check_positive(f"{type(self).__name__}.weight", self.weight)
         check_positive(f"{type(self).__name__}.temperature", self.temperature)
+        Masks(self.masks)
         if AttentionLoss(self.kind) is AttentionLoss.SCORE_MSE and self.temperature != 1.0:
             raise InputError(
                 "score_mse compares raw scores and has no temperature, but temperature is "
@@ -72,6 +76,7 @@ class LayerwiseTerm:
             weight=self.weight,
             kind=self.kind,
             temperature=self.temperature,
+            masks=self.masks,
             match=match,
             needs_values=self.needs_values,
             relation_pairs=self.relation_pairs,

@@ -67,8 +67,8 @@ def attention_divergence(
             is where padding of the *queries* goes: an attention mask hides keys only.
         kind: the divergence.
         temperature: T, divides the scores of both sides, sinks included.
-        masks: "equal" refuses sides with different masks; "intersect" takes both softmaxes over
-            the keys visible to all sides.
+        masks: "equal" refuses sides that see different keys (see `merge_masks`); "intersect" takes
+            both softmaxes over the keys visible to all sides.
         per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
         impl: "auto", "reference" (dense), "blockwise" (linear memory, any device) or "triton"
             (CUDA); "auto" takes Triton where it can. An explicit choice never falls back: it

@@ -1,7 +1,7 @@
 """The masks of both sides as those that say which keys are compared.
 
-Masks are judged by what they let a query see in a comparison of this size, not by how they say it: a
-window that reaches every key, causality for one query, and padding without a padded key hide nothing.
+Masks are compared by which keys they hide in a comparison of this size, not part by part: a window
+that reaches every key, causality for a single query, and padding without a padded key hide nothing.
 """
 
 from collections.abc import Sequence

@@ -28,7 +28,9 @@ def plan_lines(recipe: Recipe, teacher: PreTrainedModel, student: Student) -> It
     yield "Objective: " + "; ".join(f"{name} ({_settings(_telling(t))})" for name, t in terms)
     for name, match in student.matches.items():
         yield f"Layers of {name} ({match.student}; student from teacher, numbered from 0):"
-        yield from (f"  {ours} from {theirs}" for ours, theirs in match.layer_map.pairs)
+        for ours, theirs in match.layer_map.pairs:
+            note = ", layers of different types" if (ours, theirs) in match.other_types else ""
+            yield f"  {ours} from {theirs}{note}"
 
 
 def architecture(model: PreTrainedModel) -> str:

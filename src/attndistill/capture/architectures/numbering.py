@@ -22,6 +22,7 @@ STACK_WORDS = {
     "visual": "vision",
     "text_model": "text",
 }
+FULL_ATTENTION = "full_attention"
 CROSS_ATTENTION_WORDS = ("crossattention", "encoder_attn", "encdecattention", "cross_attn")
 
 
@@ -34,6 +35,8 @@ class AttentionLayer:
         kind: ``"self"`` or ``"cross"``.
         layer: its number among the layers of this stack and kind, by position in the model.
         name: the attention module's path in the model.
+        type: what its config's ``layer_types`` call it, such as ``"sliding_attention"``; layers of
+            a config without them are ``"full_attention"``.
         call: which of the module's calls in a forward is this layer; 0 unless layers share it.
     """
 
@@ -41,6 +44,7 @@ class AttentionLayer:
     kind: str
     layer: int
     name: str
+    type: str = FULL_ATTENTION
     call: int = 0
 
 
@@ -65,6 +69,7 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
                 kind=kind,
                 layer=found[stack, kind],
                 name=name,
+                type=_type(model, name),
                 call=calls[name],
             )
         )
@@ -82,12 +87,26 @@ def attention_layers(model: nn.Module) -> list[AttentionLayer]:
 
 def attention_config(model: nn.Module, layer: AttentionLayer) -> Any:
     """The config that the layer's attention implementation is read from: the nearest one."""
-    parts = layer.name.split(".")
+    config = _nearest_config(model, layer.name)
+    if config is None:
+        raise InputError(f"{type(model).__name__} has no config: give a Transformers model")
+    return config
+
+
+def _nearest_config(model: nn.Module, name: str) -> Any:
+    parts = name.split(".")
     for end in range(len(parts), -1, -1):
         config = getattr(model.get_submodule(".".join(parts[:end])), "config", None)
         if config is not None:
             return config
-    raise InputError(f"{type(model).__name__} has no config: give a Transformers model")
+    return None
+
+
+def _type(model: nn.Module, name: str) -> str:
+    """The entry of the config's ``layer_types`` for the layer that a module is in."""
+    types = getattr(_nearest_config(model, name), "layer_types", None) or []
+    number = next((int(part) for part in name.split(".") if part.isdigit()), len(types))
+    return types[number] if number < len(types) else FULL_ATTENTION
 
 
 def _is_attention(module: nn.Module) -> bool:
