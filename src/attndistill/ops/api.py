@@ -138,7 +138,7 @@ def score_mse(
         teacher: a relation with the same B, Hq, Q, K (D, Hk and dtype may differ), or several
             whose *scores* are averaged.
         rows: which queries count, bool ``[B, Q]``, or their floating weights; None for all.
-        masks: "equal" refuses sides with different masks; "intersect" compares the keys visible
+        masks: "equal" refuses sides that see different keys; "intersect" compares the keys visible
             to all sides.
         per: "all" sums to one total, "head" to ``[Hq]``, "row" keeps ``[B, Hq, Q]``.
         impl: "auto", "reference" or "blockwise", as for `attention_divergence`.

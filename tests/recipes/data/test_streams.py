@@ -63,7 +63,7 @@ def test_a_run_killed_in_a_stream_resumes_to_the_same_weights(workplace, recipe,
     [
         ("training.max_steps", None, "training.max_steps is needed with data.streaming"),
         ("training.max_steps", -1, "training.max_steps is needed with data.streaming"),
-        ("training.train_sampling_strategy", "group_by_length", "comes in its own order"),
+        ("training.train_sampling_strategy", "group_by_length", "a stream keeps its own order"),
         ("data.validation", None, "too few rows to set 500 aside for a validation split"),
         ("teacher.train", {"max_steps": 1}, "fine-tune the teacher beforehand"),
         ("data.columns", {"text": "txt"}, "no column 'txt'"),

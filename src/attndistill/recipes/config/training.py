@@ -112,7 +112,9 @@ def _of_stream(given: dict[str, Any], path: str) -> dict[str, Any]:
     if steps < 1:
         raise InputError(f"{path}.max_steps is needed with data.streaming: a stream has no epochs")
     if given["train_sampling_strategy"] == "group_by_length":
-        raise InputError(f"{path}.train_sampling_strategy: a stream keeps its own order")
+        raise InputError(
+            f"{path}.train_sampling_strategy: leave it out, a stream keeps its own order"
+        )
     if given.get("eval_strategy") is None:
         return {"eval_strategy": "steps", "eval_steps": max(1, steps // 4), **given}
     return given
