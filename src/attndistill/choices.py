@@ -25,6 +25,6 @@ class Option(StrEnum):
 def one_of(choices: Sequence[str], value: Any, path: str) -> str:
     """Insist on one of several words; ``path`` names the value in the error."""
     if value not in choices:
-        hint = did_you_mean(str(value), choices)
+        hint = did_you_mean(value, choices) if isinstance(value, str) else ""
         raise InputError(f"{path} is {shown(value)}{hint}; choose {', '.join(choices)}")
     return str(value)

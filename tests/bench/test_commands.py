@@ -21,8 +21,8 @@ def tiny_suite(monkeypatch):
 def test_a_quick_run_leaves_its_rows_and_says_what_it_found(tiny_suite, tmp_path, capsys):
     tiny_suite("blockwise", "dense", "matrix-products")
     file = tmp_path / "rows.csv"
-    file.write_text("rows of an earlier run\n")
     command = ["bench", "ops", "--quick", "--device", "cpu", "--output", str(file)]
+    assert main([*command, "--commit", "0ld"]) == 0
     assert main([*command, "--commit", "f00"]) == 0
     rows = read_csv(file)
     timed = {row.contender: row for row in rows if row.what == "time_ms"}
@@ -63,6 +63,20 @@ def test_wrong_options(arguments, message, capsys, tmp_path, monkeypatch):
     assert main(["bench", "ops", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["task: classification\n", b"\xff\xfe\x00", "folder"])
+def test_only_rows_of_an_earlier_run_are_replaced(content, tiny_suite, tmp_path, capsys):
+    tiny_suite("blockwise")
+    file = tmp_path / "mine"
+    if content == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = None if file.is_dir() else file.read_bytes()
+    assert main(["bench", "ops", "--quick", "--device", "cpu", "--output", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+    assert (None if file.is_dir() else file.read_bytes()) == before
 
 
 def test_what_is_left_out_is_said_once(monkeypatch):

@@ -1,9 +1,11 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
 from tiny import make_batch, make_bert
 
 from attndistill import AttentionTerm, Distiller, LogitsTerm, Objective, RelationTerm, TaskTerm
-from attndistill.errors import InputError
+from attndistill.errors import InputError, ObjectiveError
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ from attndistill.errors import InputError
             lambda: AttentionTerm(heads="mean"),
             "heads is 'mean'; choose identity, average, relation",
         ),
+        (lambda: AttentionTerm(kind=None), "kind is None; choose kl"),
         (lambda: AttentionTerm(relation_heads=4), "belongs to heads: relation"),
         (lambda: RelationTerm(relation_heads=0), "whole number from 1"),
         (lambda: RelationTerm(relations=("query", "keys")), "some of query, key, value"),
@@ -45,6 +48,48 @@ def test_counts_are_known_before_the_forward():
     plan = Objective(terms).fitted(make_bert(1), make_bert(2))
     counts = {"task": 1, "logits": 2, "attention": 8, "scores": 25 + 9}
     assert plan.counts(batch) == counts
+
+
+def test_examples_without_a_label_cost_nothing():
+    student = make_bert(1)
+    batch = make_batch([5, 3])
+    distiller = Distiller(student, None, objective=Objective({"task": TaskTerm()}))
+    labelled = distiller.loss(batch, counts=distiller.counts([batch]))
+    unlabelled = {**batch, "labels": torch.full_like(batch["labels"], -100)}
+    counts = distiller.counts([batch, unlabelled])
+    loss = distiller.loss(unlabelled, counts=counts)
+    loss.backward()
+    assert float(loss) == 0.0
+    assert all(float(p.grad.abs().sum()) == 0.0 for p in student.parameters() if p.grad is not None)
+    assert float(distiller.loss(batch, counts=counts)) == float(labelled)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda zero: zero + float("inf"), "'mine' is inf before the first update"),
+        # The slope of the root has no bound at 0.
+        (lambda zero: zero.sqrt(), "the gradient of .*'mine' is (nan|inf)"),
+    ],
+)
+def test_what_is_not_finite_before_the_first_update_is_named(value, message):
+    @dataclass(frozen=True)
+    class Steep:
+        weight = 1.0
+        needs_teacher = False
+
+        def fitted(self, student, teacher, layer_map):
+            return self
+
+        def count(self, batch):
+            return torch.tensor(1)
+
+        def total(self, step):
+            return value(step.student.logits.sum() * 0.0)
+
+    distiller = Distiller(make_bert(1), None, objective=Objective({"mine": Steep()}))
+    with pytest.raises(ObjectiveError, match=message):
+        distiller.read_terms(make_batch([5]))
 
 
 def test_the_task_term_needs_labels():

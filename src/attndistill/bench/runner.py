@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..errors import InputError
 from ..measure.timing import cuda_seconds, time_in_turn, wall_seconds
 from .cases import Entry, Run, Setup
-from .measurement import MEMORY, TIME, Measurement, append_csv, summarise
+from .measurement import MEMORY, TIME, Measurement, append_csv, read_csv, summarise
 from .provenance import Stamp
 from .resident_memory import PeakMeter, peak_meter
 
@@ -34,13 +35,16 @@ def run_benchmark(
         device: of all of them.
         seconds: of timed rounds for each case.
         stamp: the rows' provenance.
-        output: the CSV file, replaced.
+        output: the CSV file; the rows of an earlier run are replaced.
         say: receives what goes on, line by line.
 
     Returns:
         The rows, and what failed with its reason.
+
+    Raises:
+        InputError: ``output`` cannot be written, or holds anything but the rows of an earlier run.
     """
-    output.unlink(missing_ok=True)
+    _make_room(output)
     rows: list[Measurement] = []
     failures: list[str] = []
     with peak_meter(device) as meter:
@@ -71,6 +75,18 @@ def run_benchmark(
             rows += of_case
             say(_line(of_case))
     return rows, failures
+
+
+def _make_room(output: Path) -> None:
+    try:
+        if output.exists() and output.stat().st_size:
+            read_csv(output)
+        output.unlink(missing_ok=True)
+        append_csv(output, [])
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"cannot write the rows to {output}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{error}; choose another --output, it is not replaced") from error
 
 
 def _times(entry: Entry, device: str, seconds: float, failures: list[str]) -> Samples:

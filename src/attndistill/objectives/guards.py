@@ -1,5 +1,6 @@
 """Guards against training on nothing: a term that is constant, silent or not finite."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,12 @@ def check_finite_terms(values: Mapping[str, float], when: str) -> None:
 
 
 def _gradient_norm(name: str, value: Tensor, parameters: Sequence[nn.Parameter]) -> float:
-    check_finite_terms({name: float(value.detach())}, "before the first update")
+    first = float(value.detach())
+    if not math.isfinite(first):
+        raise ObjectiveError(
+            f"the objective's term {name!r} is {first} before the first update: check its weight "
+            "and temperature, the labels, and the models' weights"
+        )
     silent = f"the objective's term {name!r} teaches the student nothing: "
     if not value.requires_grad:
         raise ObjectiveError(
@@ -76,7 +82,12 @@ def _gradient_norm(name: str, value: Tensor, parameters: Sequence[nn.Parameter])
     gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
     reached = [gradient for gradient in gradients if gradient is not None]
     norm = float(torch.stack([g.float().norm() for g in reached]).norm()) if reached else 0.0
-    if norm == 0.0 and float(value.detach()) != 0.0:
+    if not math.isfinite(norm):
+        raise ObjectiveError(
+            f"the gradient of the objective's term {name!r} is {norm} before the first update: "
+            "check its weight and temperature, and the models' weights"
+        )
+    if norm == 0.0 and first != 0.0:
         raise ObjectiveError(
             f"{silent}its gradient is zero for every trainable parameter; are the layers it "
             "compares frozen?"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,8 +68,10 @@ class ModelLoss:
         return (labels != IGNORED_LABEL).sum()
 
     def total(self, step: Step) -> Tensor:
-        """Σ loss over the labelled items."""
-        return step.student.loss.float() * self.count(step.batch)
+        """Σ loss over the labelled items; 0 where none is, though the model's mean is NaN."""
+        count = self.count(step.batch)
+        loss = step.student.loss.float()
+        return torch.where(count > 0, loss, torch.zeros_like(loss)) * count
 
 
 def cross_entropy(student: Tensor, teacher: Tensor | None, labels: Tensor | None) -> Tensor:

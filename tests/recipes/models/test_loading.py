@@ -285,13 +285,20 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(workplace):
         ("training.optim=adamw_bnb_8bit", "bitsandbytes"),
         ("training.lr_scheduler_kwargs={nonsense: 1}", "nonsense"),
         ("training.report_to=nonsense", "nonsense is not supported"),
+        ("training.accelerator_config=nonsense", "training: "),
         ("training={dataloader_drop_last: true, per_device_train_batch_size: 97}", "one batch"),
-        ("student={config: {is_decoder: true}}", "causal"),
         ("student={config: {chunk_size_feed_forward: 7}}", "chunk size 7"),
     ],
 )
 def test_what_only_a_step_shows_is_refused_before_training(workplace, setting, expected):
     assert expected in refused(prepared_with, workplace, setting)
+
+
+def test_a_causal_student_of_an_encoder_needs_masks_that_may_differ(workplace):
+    causal = "student={config: {is_decoder: true}}"
+    equal = "objective.attention.masks=equal"
+    assert 'set masks="intersect"' in refused(prepared_with, workplace, causal, equal)
+    prepared_with(workplace, causal)
 
 
 def test_a_teacher_is_fine_tuned_once(workplace, capsys):

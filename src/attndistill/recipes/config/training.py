@@ -150,5 +150,5 @@ def _try(settings: Mapping[str, Any], path: str) -> None:
     """Let Transformers check that the arguments are consistent."""
     try:
         training_arguments(settings, output_dir="unused")
-    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+    except (ValueError, TypeError, NotImplementedError, ImportError, OSError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
