@@ -101,15 +101,21 @@ def read_csv(file: Path) -> list[Measurement]:
     Raises:
         InputError: its columns are not those of a `Measurement`.
     """
+    check_columns(file)
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [_parsed(row) for row in csv.DictReader(stream)]
+
+
+def check_columns(file: Path) -> None:
+    """Refuse a file whose columns are not those of a `Measurement`; its rows are not read."""
     wanted = [field.name for field in fields(Measurement)]
     with file.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if reader.fieldnames != wanted:
-            raise InputError(
-                f"{file} must have the columns {', '.join(wanted)}; it has "
-                f"{', '.join(reader.fieldnames or [])}. Write it with `attndistill bench`"
-            )
-        return [_parsed(row) for row in reader]
+        found = csv.DictReader(stream).fieldnames
+    if found != wanted:
+        raise InputError(
+            f"{file} must have the columns {', '.join(wanted)}; it has "
+            f"{', '.join(found or [])}. Write it with `attndistill bench`"
+        )
 
 
 def _parsed(row: dict[str, str]) -> Measurement:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..measure.timing import cuda_seconds, time_in_turn, wall_seconds
 from .cases import Entry, Run, Setup
-from .measurement import MEMORY, TIME, Measurement, append_csv, read_csv, summarise
+from .measurement import MEMORY, TIME, Measurement, append_csv, check_columns, summarise
 from .provenance import Stamp
 from .resident_memory import PeakMeter, peak_meter
 
@@ -80,7 +80,7 @@ def run_benchmark(
 def _make_room(output: Path) -> None:
     try:
         if output.exists() and output.stat().st_size:
-            read_csv(output)
+            check_columns(output)
         output.unlink(missing_ok=True)
         append_csv(output, [])
     except (OSError, UnicodeError) as error:

@@ -39,8 +39,9 @@ def read_terms(
         parameters: the student's trainable parameters.
 
     Raises:
-        ObjectiveError: a term is not finite, is a constant, or reaches no trainable parameter. A
-            term that is exactly 0 with a graph is accepted: the student may start as its teacher.
+        ObjectiveError: a term or its gradient is not finite, or a term is a constant or reaches no
+            trainable parameter. A term that is exactly 0 with a graph is accepted: the student may
+            start as its teacher.
     """
     return {
         name: TermReading(

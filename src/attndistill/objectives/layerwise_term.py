@@ -1,6 +1,7 @@
 """The settings that terms on attention layers share."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ RelationPair = tuple[Relation, Sequence[Relation]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerwiseTerm:
+class LayerwiseTerm(ABC):
     """Divergence of the student's relations from the teacher's, over paired attention layers.
 
     Per layer it is the mean over heads and query rows that are not padding; layers weigh the same.
@@ -82,11 +83,11 @@ class LayerwiseTerm:
             relation_pairs=self.relation_pairs,
         )
 
+    @abstractmethod
     def relation_pairs(
         self, student: AttentionRecord, teacher: AttentionRecord
     ) -> Iterator[RelationPair]:
         """The relations compared in a pair of layers, with the same number of heads."""
-        raise NotImplementedError
 
     @property
     def needs_values(self) -> bool:
